@@ -1,0 +1,58 @@
+# Everything from nothing with Python 3.11 and pip alone: each target sets up the virtual environment first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BENCH ?=
+PYTEST ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.dulcet-ready
+
+.PHONY: help setup demo test coverage check format bench peers clean
+
+help:
+	@echo 'make setup     the virtual environment $(VENV) with dulcet and its tools'
+	@echo 'make demo      two application entities on this machine, talking, no PACS needed'
+	@echo 'make test      the tests (PYTEST="tests/ul -x" chooses some)'
+	@echo 'make coverage  the tests, and the proof that every branch of ul/ and dimse/ ran'
+	@echo 'make check     lint, format and types'
+	@echo 'make format    put the sources into the format that make check wants'
+	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
+	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
+	@echo 'make clean     remove the virtual environment and what the tools left'
+
+setup: $(READY)
+
+# Written last, so an installation that broke off is done again; so is one that is older than pyproject.toml.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/dulcet demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST)
+
+coverage: $(READY)
+	$(BIN)/python -m coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m coverage report --include='ul/*,dimse/*' --show-missing --skip-covered --fail-under=100
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p dulcet -p benchmarks
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+peers:
+	bash conformance/peers/install.sh
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
