@@ -1,0 +1,3 @@
+"""dulcet: the DICOM network in pure Python."""
+
+__version__ = "0.1.0"

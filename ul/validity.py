@@ -1,0 +1,66 @@
+"""PDUs that can be decoded and are invalid all the same: what Evt19 means beyond the layout (PS3.8 9.2.2)."""
+
+from dulcet.errors import DecodeError
+from dulcet.ul.items import PresentationContextAC, PresentationContextRQ
+from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU
+
+MAX_PRESENTATION_CONTEXTS = 128  # the odd numbers from 1 to 255
+MAX_TRANSFER_SYNTAXES = 64  # for each context; there are not as many in use
+MIN_MAXIMUM_LENGTH = 8  # a PDV header of 6 octets and 2 of data: less can carry nothing (PS3.8 D.1, E.1)
+
+
+def why_invalid(pdu: AnyPDU, request: AAssociateRQ | None) -> DecodeError | None:
+    """None for a PDU that may be acted on. `request` is our own A-ASSOCIATE-RQ when its answer is awaited."""
+    if isinstance(pdu, AAssociateRQ):
+        return _invalid_request(pdu)
+    if isinstance(pdu, AAssociateAC) and request is not None:
+        return _invalid_answer(pdu, request)
+    return None
+
+
+def _invalid_request(pdu: AAssociateRQ) -> DecodeError | None:
+    contexts = pdu.presentation_contexts
+    wrong = _wrong_context_ids(contexts, "9-13")
+    if wrong is not None:
+        return wrong
+    for context in contexts:
+        if len(context.transfer_syntaxes) > MAX_TRANSFER_SYNTAXES:
+            return _error("9-13", "transfer_syntaxes", f"{len(context.transfer_syntaxes)} in context {context.context_id}")
+    return None
+
+
+def _invalid_answer(pdu: AAssociateAC, request: AAssociateRQ) -> DecodeError | None:
+    wrong = _wrong_context_ids(pdu.presentation_contexts, "9-18")
+    if wrong is not None:
+        return wrong
+    proposed = {context.context_id: context for context in request.presentation_contexts}
+    for answer in pdu.presentation_contexts:
+        context = proposed.get(answer.context_id)
+        if context is None:
+            return _error("9-18", "context_id", f"{answer.context_id} was not proposed")
+        if answer.result == 0 and answer.transfer_syntax not in context.transfer_syntaxes:
+            explanation = f"context {answer.context_id} accepted with a transfer syntax that was not offered"
+            return _error("9-18", "transfer_syntax", explanation)
+    length = pdu.maximum_length_received
+    if length is not None and 0 < length < MIN_MAXIMUM_LENGTH:
+        return _error("D.1-1", "maximum_length_received", f"{length} octets can carry nothing")
+    return None
+
+
+def _wrong_context_ids(
+    contexts: tuple[PresentationContextRQ, ...] | tuple[PresentationContextAC, ...], table: str
+) -> DecodeError | None:
+    if len(contexts) > MAX_PRESENTATION_CONTEXTS:
+        return _error(table, "context_id", f"{len(contexts)} contexts, at most {MAX_PRESENTATION_CONTEXTS} are possible")
+    seen: set[int] = set()
+    for context in contexts:
+        if context.context_id % 2 == 0:
+            return _error(table, "context_id", f"{context.context_id} is not odd")
+        if context.context_id in seen:
+            return _error(table, "context_id", f"{context.context_id} is used twice")
+        seen.add(context.context_id)
+    return None
+
+
+def _error(table: str, field: str, explanation: str) -> DecodeError:
+    return DecodeError(explanation, table=f"Table {table}", field=field, abort_reason=6)
