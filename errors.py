@@ -15,7 +15,7 @@ class DulcetError(Exception):
 
 
 class LocalProtocolError(DulcetError):
-    """The caller asked for something that the protocol does not allow here (a primitive in a blank cell of Table 9-10)."""
+    """The caller asked for what the protocol does not allow here: a primitive in a blank cell of Table 9-10."""
 
     exit_code = 70
 
@@ -38,7 +38,9 @@ class DecodeError(DulcetError):
 
     exit_code = 76
 
-    def __init__(self, explanation: str, *, table: str = "", field: str = "", offset: int = 0, abort_reason: int = 6):
+    def __init__(
+        self, explanation: str, *, table: str = "", field: str = "", offset: int = 0, abort_reason: int = 6
+    ) -> None:
         self.explanation = explanation
         self.table = table
         self.field = field
@@ -96,7 +98,7 @@ class TLSError(AssociationError):
 class AssociationRejectedError(AssociationError):
     """A-ASSOCIATE-RJ (PS3.8 Table 9-21): `result` 1 permanent, 2 transient; `source` and `reason` as received."""
 
-    def __init__(self, explanation: str, *, result: int, source: int, reason: int):
+    def __init__(self, explanation: str, *, result: int, source: int, reason: int) -> None:
         self.result = result
         self.source = source
         self.reason = reason
@@ -111,7 +113,7 @@ class AssociationRejectedError(AssociationError):
 class AssociationAbortedError(AssociationError):
     """A-ABORT from the peer (PS3.8 Table 9-26), or our own: `source` 0 service-user, 2 service-provider."""
 
-    def __init__(self, explanation: str, *, source: int, reason: int, by_peer: bool = True):
+    def __init__(self, explanation: str, *, source: int, reason: int, by_peer: bool = True) -> None:
         self.source = source
         self.reason = reason
         self.by_peer = by_peer
@@ -148,6 +150,6 @@ class StorageError(DulcetError):
 
     exit_code = 75
 
-    def __init__(self, explanation: str, *, status: int):
+    def __init__(self, explanation: str, *, status: int) -> None:
         self.status = status
         super().__init__(explanation)

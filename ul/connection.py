@@ -1,8 +1,9 @@
 """One side of an association as a machine without a clock or a socket: PS3.8 9.2.
 
-`Connection` interprets `table.py`. The shell tells it what happened (octets received, a primitive to send, the transport,
-the ARTIM timer) and performs the effects it answers with, in their order. A peer's fault is an event of the table
-(Evt19), so the A-ABORT is on the wire before anybody is told; only a primitive issued where Table 9-10 is blank raises.
+`Connection` interprets `table.py`. The shell tells it what happened (octets received, a primitive to send, the
+transport, the ARTIM timer) and performs the effects it answers with, in their order. A peer's fault is an event of the
+table (Evt19), so the A-ABORT is on the wire before anybody is told; only a primitive issued where Table 9-10 is blank
+raises.
 """
 
 from collections.abc import Callable
@@ -171,7 +172,7 @@ class Connection:
 
         One PDU at a time, so that the answer to one can be sent before the next is looked at.
         """
-        if self._is_deaf:
+        if self._is_deaf or self.state is State.STA1:
             self._framer.discard()
             return None
         frame = self._framer.next_frame()
@@ -240,15 +241,13 @@ class Connection:
         if self._on_transition is not None:
             self._on_transition(Transition(event, state, action, self.state))
         steps = action.steps if refusal is None else action.alternative_steps
-        if event is Event.EVT10 and Step.SEND_ABORT_PROVIDER in steps:
-            cause = cause or _unexpected(pdu, state)
-        return tuple([self._effect(step, event, state, pdu, deviations, cause, refusal) for step in steps])
+        if cause is None and Step.SEND_ABORT_PROVIDER in steps:
+            cause = _unexpected(pdu, state)
+        return tuple([self._effect(step, pdu, deviations, cause, refusal) for step in steps])
 
     def _effect(
         self,
         step: Step,
-        event: Event,
-        state: State,
         pdu: AnyPDU | None,
         deviations: tuple[Deviation, ...],
         cause: DecodeError | None,
@@ -276,7 +275,7 @@ class Connection:
                 reason = 2 if cause is None else cause.abort_reason
                 return Send((AAbort(source=2, reason=reason).encode(),))
             case Step.INDICATE_PROVIDER_ABORT:
-                return IndicateProviderAbort(cause if cause is not None or event is Event.EVT17 else _unexpected(pdu, state))
+                return IndicateProviderAbort(cause)
             case Step.CONNECT:
                 return Connect()
             case Step.CLOSE:
@@ -297,4 +296,6 @@ class Connection:
 
 def _unexpected(pdu: AnyPDU | None, state: State) -> DecodeError:
     name = "PDU" if pdu is None else pdu.NAME
-    return DecodeError(f"not expected in {state} ({state.meaning})", table="PS3.8 Table 9-10", field=name, abort_reason=2)
+    return DecodeError(
+        f"not expected in {state} ({state.meaning})", table="PS3.8 Table 9-10", field=name, abort_reason=2
+    )

@@ -91,27 +91,27 @@ class _TextAdapter(Adapter):  # type: ignore[misc]
         return text.encode("latin-1")
 
 
-def UID(size: Any = None) -> Construct:  # noqa: N802 - a word of the vocabulary
+def UID(size: Any = None) -> Construct:
     """A UID of `size` octets (to the end of the item if None), PS3.8 Annex F: unpadded."""
     return _TextAdapter(GreedyBytes if size is None else Bytes(size), "PS3.8 Annex F", "a UID")
 
 
-def Text() -> Construct:  # noqa: N802
+def Text() -> Construct:
     """ISO 646 characters to the end of the item."""
     return _TextAdapter(GreedyBytes, "PS3.7 D.3.3.2.3", "the name")
 
 
-def Reserved(octets: int = 1) -> Construct:  # noqa: N802
+def Reserved(octets: int = 1) -> Construct:
     """Sent as zero, not tested when received (PS3.8 9.3.1)."""
     return Default(Bytes(octets), bytes(octets))
 
 
-def Fixed(number: int) -> Construct:  # noqa: N802
+def Fixed(number: int) -> Construct:
     """A type octet, sent as `number`; who decodes has looked at it already."""
     return Default(Int8ub, number)
 
 
-def LengthOf(field: str) -> Construct:  # noqa: N802
+def LengthOf(field: str) -> Construct:
     """The octets of a following field, counted when sent."""
     return Rebuild(Int16ub, lambda context: _octets_in(context[field]))
 

@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 class Framer:
     """Cuts what was received into PDUs. Memory: one buffer of the largest PDU allowed plus one receive.
 
-    `max_pdu_length` is what we announced (PS3.8 D.1): a P-DATA-TF whose PDU length exceeds it is an error on its header.
+    `max_pdu_length` is what we announced (PS3.8 D.1): a P-DATA-TF whose PDU length exceeds it is wrong on its header.
     """
 
     def __init__(self, *, max_pdu_length: int, max_associate_octets: int = MAX_ASSOCIATE_PDU_OCTETS) -> None:
@@ -67,7 +67,7 @@ class Framer:
         self._start = self._end = 0
 
     def next_frame(self) -> Frame | None:
-        """The next whole PDU; None when more octets are needed. A wrong type or length is reported on its first octets."""
+        """The next whole PDU; None when more octets are needed. A wrong type or length shows on the first octets."""
         pending = self._end - self._start
         if not pending:
             return None

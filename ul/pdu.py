@@ -5,9 +5,8 @@ what its PDU carries, so `Connection.send(AAssociateRQ(...))` is the request and
 indication.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from dulcet.errors import DecodeError
 from dulcet.ul import pdata
@@ -34,6 +33,9 @@ from dulcet.ul.items import (
     of_type,
 )
 from dulcet.ul.pdata import PDU_HEADER_OCTETS, PresentationDataValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 PROTOCOL_VERSION = 1  # bit 0; a receiver tests only this bit (PS3.8 Table 9-11)
 
@@ -319,7 +321,9 @@ def decode_pdu(octets: bytes | bytearray | memoryview) -> DecodedPDU:
         raise DecodeError(f"{len(octets)} octets, a PDU header has {PDU_HEADER_OCTETS}", table="PS3.8 9.3.1")
     pdu_type = PDU_TYPES.get(octets[0])
     if pdu_type is None:
-        raise DecodeError(f"type {octets[0]:02X}H is not a PDU type", table="PS3.8 9.3.1", field="pdu_type", abort_reason=1)
+        raise DecodeError(
+            f"type {octets[0]:02X}H is not a PDU type", table="PS3.8 9.3.1", field="pdu_type", abort_reason=1
+        )
     deviations: list[Deviation] = []
     decode: Callable[..., AnyPDU] = pdu_type.decode
     view = octets if pdu_type is PDataTF else bytes(octets)

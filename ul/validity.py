@@ -25,7 +25,9 @@ def _invalid_request(pdu: AAssociateRQ) -> DecodeError | None:
         return wrong
     for context in contexts:
         if len(context.transfer_syntaxes) > MAX_TRANSFER_SYNTAXES:
-            return _error("9-13", "transfer_syntaxes", f"{len(context.transfer_syntaxes)} in context {context.context_id}")
+            return _error(
+                "9-13", "transfer_syntaxes", f"{len(context.transfer_syntaxes)} in context {context.context_id}"
+            )
     return None
 
 
@@ -51,7 +53,9 @@ def _wrong_context_ids(
     contexts: tuple[PresentationContextRQ, ...] | tuple[PresentationContextAC, ...], table: str
 ) -> DecodeError | None:
     if len(contexts) > MAX_PRESENTATION_CONTEXTS:
-        return _error(table, "context_id", f"{len(contexts)} contexts, at most {MAX_PRESENTATION_CONTEXTS} are possible")
+        return _error(
+            table, "context_id", f"{len(contexts)} contexts, at most {MAX_PRESENTATION_CONTEXTS} are possible"
+        )
     seen: set[int] = set()
     for context in contexts:
         if context.context_id % 2 == 0:
