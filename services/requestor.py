@@ -1,0 +1,131 @@
+"""Making an association: PS3.8 7.1.2, the requestor's side."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from dulcet.errors import (
+    AssociationError,
+    AssociationRejectedError,
+    NoAcceptedContextError,
+)
+from dulcet.services.association import Association, Trace
+from dulcet.services.limits import NO_TIMERS
+from dulcet.services.transport import connect
+from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Connect, Connection, Transition
+from dulcet.ul.items import Item, PresentationContextRQ
+from dulcet.ul.negotiation import outcome, propose
+from dulcet.ul.pdu import AAssociateAC, AAssociateRJ
+from dulcet.ul.reasons import CONTEXT_RESULTS, explain_rejection
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+LEAVING_PATIENCE = 2.0  # seconds for a cancelled or failed association to get its A-ABORT out and be closed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peer:
+    """Whom to call, and as whom."""
+
+    host: str
+    port: int
+    ae_title: str
+    """The called AE title."""
+    calling_ae_title: str = "DULCET"
+    tls: "ssl.SSLContext | None" = None
+    server_name: str | None = None
+    """The name that the peer's certificate must bear, when it is not `host`."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.ae_title}@{host}:{self.port}"
+
+
+@asynccontextmanager
+async def associate(
+    peer: Peer,
+    contexts: Sequence[PresentationContextRQ],
+    *,
+    user_items: Sequence[Item] = (),
+    max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH,
+    trace: Trace | None = None,
+    on_transition: "Callable[[Transition], None] | None" = None,
+) -> AsyncIterator[Association]:
+    """An association with `peer`; released when the block ends, aborted when it fails or is cancelled.
+
+    Errors: UnknownHostError, PeerUnavailableError, TLSError, AssociationRejectedError, AssociationAbortedError,
+    ConnectionLostError, PeerProtocolError; NoAcceptedContextError when the peer accepts none of `contexts`.
+    Deadlines are the caller's cancel scopes. Memory: a receive buffer of twice `max_pdu_length`.
+    """
+    transport = await connect(peer.host, peer.port, peer.tls, peer.server_name)
+    connection = Connection(is_requestor=True, max_pdu_length=max_pdu_length, on_transition=on_transition)
+    association = Association(connection, transport, limits=NO_TIMERS, trace=trace)
+    try:
+        await _establish(association, peer, contexts, user_items, max_pdu_length, trace)
+        yield association
+        await association.release()
+    except BaseException:
+        await leave(association)
+        raise
+    finally:
+        transport.close()
+
+
+async def leave(association: Association) -> None:
+    """A-ABORT what can't be released, shielded and within LEAVING_PATIENCE; nothing is raised."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVING_PATIENCE):
+        try:
+            await association.abort()
+        except (AssociationError, OSError):
+            association.transport.close()
+
+
+async def _establish(
+    association: Association,
+    peer: Peer,
+    contexts: Sequence[PresentationContextRQ],
+    user_items: Sequence[Item],
+    max_pdu_length: int,
+    trace: Trace | None,
+) -> None:
+    request = propose(
+        called_ae_title=peer.ae_title,
+        calling_ae_title=peer.calling_ae_title,
+        contexts=contexts,
+        max_pdu_length=max_pdu_length,
+        user_items=user_items,
+    )
+    effects = association.connection.send(request)
+    assert effects == (Connect(),)
+    if trace is not None:
+        trace(">", request)
+    await association.perform(association.connection.transport_connected())
+    response = await association.association_pdu()
+    if isinstance(response, AAssociateRJ):
+        raise AssociationRejectedError(
+            f"{peer} rejected the association: {explain_rejection(response.result, response.source, response.reason)}",
+            result=response.result,
+            source=response.source,
+            reason=response.reason,
+        )
+    assert isinstance(response, AAssociateAC)
+    negotiated = outcome(request, response, is_requestor=True)
+    association.established(request, response, negotiated)
+    if not negotiated.contexts:
+        await association.release()
+        raise NoAcceptedContextError(
+            f"{peer} accepted none of the presentation contexts: {_refusals(negotiated.refused)}"
+        )
+
+
+def _refusals(refused: "dict[int, int]") -> str:
+    counts: dict[str, int] = {}
+    for result in refused.values():
+        text = CONTEXT_RESULTS.get(result, f"result {result} (not defined)")
+        counts[text] = counts.get(text, 0) + 1
+    return ", ".join(f"{count} x {text}" for text, count in counts.items())

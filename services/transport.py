@@ -1,0 +1,205 @@
+"""Octets over TCP, or over any trio stream: what the shell needs of a transport connection, and no more.
+
+`SocketTransport` drives a non-blocking socket itself: it asks the kernel first and waits only when the kernel has to,
+so that an operation that needs no waiting costs no turn of the scheduler. `StreamTransport` serves TLS and tests.
+"""
+
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import trio
+
+from dulcet.errors import PeerUnavailableError, TLSError, UnknownHostError
+
+Buffers = Sequence[bytes | memoryview]
+
+_IOV_MAX = 1024  # POSIX: buffers in one sendmsg
+_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 60_000))
+
+
+class Transport(Protocol):
+    """One transport connection."""
+
+    peer_address: str
+    """The peer's IP address; "" when there is none."""
+
+    async def send(self, buffers: Buffers) -> None:
+        """Write all buffers in order. OSError when the connection is gone; cancelled, part of them may have gone."""
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """Read at least one octet; 0 at the end. A reset raises OSError. Cancelled, nothing is lost."""
+
+    def try_receive_into(self, buffer: memoryview) -> int:
+        """Read what is there already; 0 when that is nothing, or nothing can be had without waiting."""
+
+    def close(self) -> None:
+        """Close at once, without lingering (PS3.8 9.1.4). Harmless when closed."""
+
+
+class SocketTransport:
+    """A TCP connection."""
+
+    def __init__(self, sock: socket.socket, peer_address: str = "") -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self.peer_address = peer_address
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE:
+                if hasattr(socket, name):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    async def send(self, buffers: Buffers) -> None:
+        """See `Transport`."""
+        total = sum(map(len, buffers))
+        pending: Buffers = buffers
+        while True:
+            try:
+                sent = self._socket.sendmsg(pending if len(pending) <= _IOV_MAX else pending[:_IOV_MAX])
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+                continue
+            except InterruptedError:
+                continue
+            total -= sent
+            if not total:
+                return
+            pending = _after(pending, sent)
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """See `Transport`."""
+        while True:
+            try:
+                return self._socket.recv_into(buffer)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._socket)
+            except InterruptedError:
+                continue
+
+    def try_receive_into(self, buffer: memoryview) -> int:
+        """See `Transport`."""
+        try:
+            return self._socket.recv_into(buffer)
+        except OSError:
+            return 0
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+
+def _after(buffers: Buffers, sent: int) -> Buffers:
+    """What is left of `buffers` when the first `sent` octets have gone."""
+    for index, buffer in enumerate(buffers):
+        if sent < len(buffer):
+            return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
+        sent -= len(buffer)
+    return []
+
+
+class StreamTransport:
+    """Any trio stream: TLS, or the memory streams of a test. Buffers are joined once for each write."""
+
+    def __init__(self, stream: trio.abc.Stream, peer_address: str = "") -> None:
+        self._stream = stream
+        self.peer_address = peer_address
+        self._left = b""
+
+    async def send(self, buffers: Buffers) -> None:
+        """See `Transport`."""
+        try:
+            await self._stream.send_all(b"".join(buffers))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise ConnectionResetError(str(error) or "the connection is closed") from error
+
+    async def receive_into(self, buffer: memoryview) -> int:
+        """See `Transport`."""
+        try:
+            octets = await self._stream.receive_some(len(buffer))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise ConnectionResetError(str(error) or "the connection is closed") from error
+        buffer[: len(octets)] = octets
+        return len(octets)
+
+    def try_receive_into(self, buffer: memoryview) -> int:
+        """See `Transport`: a stream can't tell, so nothing."""
+        return 0
+
+    def close(self) -> None:
+        """See `Transport`; for TLS without close_notify, which a peer that is gone would not read."""
+        stream = self._stream.transport_stream if isinstance(self._stream, trio.SSLStream) else self._stream
+        if isinstance(stream, trio.SocketStream):
+            stream.socket.close()
+        elif hasattr(stream, "close"):
+            stream.close()
+
+
+async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> Transport:
+    """Open a TCP connection (both address families tried) and, with `tls`, the TLS session on it.
+
+    UnknownHostError, PeerUnavailableError or TLSError say what failed. Deadlines are the caller's cancel scope.
+    """
+    try:
+        stream = await trio.open_tcp_stream(host, port)
+    except socket.gaierror as error:
+        raise UnknownHostError(f"the name {host!r} has no address ({error.strerror or error})") from error
+    except OSError as error:
+        raise PeerUnavailableError(f"{host}:{port} {_tcp_failure(error)}") from error
+    address = str(stream.socket.getpeername()[0])
+    if tls is None:
+        return SocketTransport(_take_socket(stream), address)
+    return StreamTransport(await _handshake(stream, tls, server_name or host, host, port), address)
+
+
+def _take_socket(stream: trio.SocketStream) -> socket.socket:
+    """The stream's socket as one of the standard library's; the stream itself is closed."""
+    descriptor = os.dup(stream.socket.fileno())
+    stream.socket.close()
+    return socket.socket(fileno=descriptor)
+
+
+async def _handshake(
+    stream: trio.SocketStream, tls: ssl.SSLContext, server_name: str, host: str, port: int
+) -> trio.SSLStream[trio.SocketStream]:
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    secured = trio.SSLStream(stream, tls, server_hostname=server_name, https_compatible=True)
+    try:
+        await secured.do_handshake()
+    except trio.BrokenResourceError as error:
+        stream.socket.close()
+        raise TLSError(f"TLS with {host}:{port} failed: {tls_failure(error)}") from error
+    except BaseException:
+        stream.socket.close()
+        raise
+    return secured
+
+
+def tls_failure(error: BaseException) -> str:
+    """What went wrong in a TLS handshake, in words."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate was not accepted ({cause.verify_message})"
+    if isinstance(cause, ssl.SSLEOFError) or (isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)):
+        return "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
+    if isinstance(cause, ssl.SSLError):
+        return (cause.reason or str(cause)).replace("_", " ").lower()
+    return "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
+
+
+def _tcp_failure(error: OSError) -> str:
+    causes = [error]
+    with suppress(AttributeError):
+        causes = list(error.__cause__.exceptions)  # type: ignore[union-attr]
+    if any(isinstance(cause, ConnectionRefusedError) for cause in (error, error.__cause__, *causes)):
+        return "refused the connection: nothing listens on that port, or a firewall refuses"
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return "did not answer: wrong address, or a firewall drops the packets"
+    detail = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+    return f"can't be reached: {detail or error}"
