@@ -95,7 +95,7 @@ class Association:
         self.cancelled_operations: set[int] = set()
         """Message IDs that a C-CANCEL-RQ named."""
         self._limits = limits
-        self._trace = trace
+        self.trace = trace
         self._assembler = Assembler({})
         self._failure: AssociationError | None = None
         self._requests: deque[Received] = deque()
@@ -122,6 +122,11 @@ class Association:
         own = negotiated.operations_invoked if self.connection.is_requestor else negotiated.operations_performed
         self._window = own or MAX_OPERATIONS
 
+    def said(self, pdu: AnyPDU) -> None:
+        """Tell the trace what was sent."""
+        if self.trace is not None:
+            self.trace(">", pdu)
+
     async def association_pdu(self) -> AnyPDU:
         """Wait for the A-ASSOCIATE PDU that the role awaits."""
         await self._read_until(lambda: self._established is not None)
@@ -139,6 +144,14 @@ class Association:
     def window(self) -> int:
         """How many operations we may have outstanding."""
         return self._window
+
+    @property
+    def performed_window(self) -> int:
+        """How many operations the peer may have outstanding."""
+        negotiated = self.negotiated
+        is_requestor = self.connection.is_requestor
+        peers = negotiated.operations_performed if is_requestor else negotiated.operations_invoked
+        return peers or MAX_OPERATIONS
 
     def next_message_id(self) -> int:
         """A Message ID that no outstanding operation has: 1, 2, ... 65535, 1, ..."""
@@ -346,8 +359,8 @@ class Association:
                 await self._reject(error)
             return
         self.deviations.extend(indication.deviations)
-        if self._trace is not None:
-            self._trace("<", pdu)
+        if self.trace is not None:
+            self.trace("<", pdu)
         if type(pdu) is AReleaseRQ:
             self._release_requested = True
         elif type(pdu) is AReleaseRP:
@@ -380,8 +393,8 @@ class Association:
                     self._message_done()
 
     def _command(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> None:
-        if self._trace is not None:
-            self._trace("<", message)
+        if self.trace is not None:
+            self.trace("<", message)
         if not message.has_data_set:
             self._incoming = (context, message, None)
             self._message_done()
@@ -413,8 +426,8 @@ class Association:
     async def _send_locked(self, context_id: int, message: Message, data_set: DataSetSource | None) -> None:
         if self._failure is not None:
             raise self._failed()
-        if self._trace is not None:
-            self._trace(">", message)
+        if self.trace is not None:
+            self.trace(">", message)
         limit = self.negotiated.max_pdu_length
         buffers: list[bytes | memoryview] = []
         self._pack(command_values(context_id, message.encode(), limit), buffers)

@@ -1,0 +1,179 @@
+"""One association from the acceptor's side: PS3.8 7.1.1 to 7.2, with the services it performs.
+
+Operations are performed in the order they come; when an asynchronous operations window was negotiated, as many at once
+as it allows.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from dulcet.dimse.messages import CEchoRQ, Message, UnacceptableMessage
+from dulcet.dimse.status import DUPLICATE_INVOCATION, PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED, SUCCESS, UNRECOGNIZED_OPERATION
+from dulcet.dimse.uids import VERIFICATION
+from dulcet.errors import AssociationError
+from dulcet.services.admission import Admission
+from dulcet.services.association import Association, Received, Trace
+from dulcet.services.data_sets import Discard, Sink, open_identifier
+from dulcet.services.limits import Limits
+from dulcet.services.requestor import leave
+from dulcet.services.transport import Transport
+from dulcet.ul.connection import Connection, Transition
+from dulcet.ul.negotiation import AcceptedContext, Supported, answer, outcome
+from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
+
+Perform = Callable[[Association, Received], Awaitable[None]]
+"""Performs one operation and sends its response or responses."""
+
+OpenSink = Callable[[Association, AcceptedContext, Message], Sink]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """How one kind of request is performed."""
+
+    perform: Perform
+    sop_classes: frozenset[str]
+    """Abstract syntaxes whose contexts may carry the request."""
+    open_sink: OpenSink | None = None
+    """Where its data set goes; None: kept as an identifier."""
+
+
+async def perform_echo(association: Association, received: Received) -> None:
+    """C-ECHO SCP (PS3.7 9.1.5): success."""
+    request = received.message
+    assert isinstance(request, CEchoRQ)
+    await association.send(received.context.context_id, request.response(status=SUCCESS))
+
+
+ECHO = Operation(perform=perform_echo, sop_classes=frozenset({VERIFICATION}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observers:
+    """Who is told what happens on associations."""
+
+    trace: Callable[[Association], Trace | None] = lambda _association: None
+    on_transition: Callable[[Transition], None] | None = None
+    established: Callable[[Association], None] = lambda _association: None
+    rejected: Callable[[AAssociateRQ, AAssociateRJ, str], None] = lambda _request, _rejection, _address: None
+    ended: Callable[[Association, Exception | None], None] = lambda _association, _error: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceptor:
+    """What this application entity performs, for whom, within which limits."""
+
+    admission: Admission
+    supported: Supported
+    operations: Mapping[type[Message], Operation]
+    limits: Limits = field(default_factory=Limits)
+    observers: Observers = field(default_factory=Observers)
+
+    async def serve(self, transport: Transport, refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None) -> None:
+        """One association from its transport connection to the close. Its errors end it and go no further.
+
+        Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
+        """
+        connection = Connection(
+            is_requestor=False,
+            max_pdu_length=self.supported.max_pdu_length,
+            refuse=refuse,
+            on_transition=self.observers.on_transition,
+        )
+        association = Association(connection, transport, limits=self.limits)
+        association.trace = self.observers.trace(association)
+        failure: Exception | None = None
+        try:
+            if await self._establish(association):
+                self.observers.established(association)
+                await self._perform_operations(association)
+        except* AssociationError as group:
+            failure = group.exceptions[0]
+            await association.wait_closed()
+        except* Exception as group:
+            failure = group.exceptions[0]
+        finally:
+            if connection.state.number not in (1, 2, 13):
+                await leave(association)
+            transport.close()
+            self.observers.ended(association, failure)
+
+    async def _establish(self, association: Association) -> bool:
+        connection = association.connection
+        await association.perform(connection.transport_accepted())
+        request = await association.association_pdu()
+        assert isinstance(request, AAssociateRQ)
+        address = association.transport.peer_address
+        reply = self.admission.refuse(request, address) or answer(request, self.supported)
+        await association.perform(connection.send(reply))
+        association.said(reply)
+        if isinstance(reply, AAssociateRJ):
+            self.observers.rejected(request, reply, address)
+            await association.wait_closed()
+            return False
+        association.established(request, reply, outcome(request, reply, is_requestor=False))
+        association.open_sink = lambda context, message: self._open_sink(association, context, message)
+        return True
+
+    async def _perform_operations(self, association: Association) -> None:
+        if association.performed_window == 1:
+            while (received := await association.next_request()) is not None:
+                await self._perform(association, received)
+        else:
+            await self._perform_at_once(association)
+        await association.answer_release()
+
+    async def _perform_at_once(self, association: Association) -> None:
+        outstanding: set[int] = set()
+        places = trio.Semaphore(association.performed_window)
+
+        async def perform(received: Received, message_id: int) -> None:
+            try:
+                await self._perform(association, received)
+            finally:
+                outstanding.discard(message_id)
+                places.release()
+
+        async with trio.open_nursery() as nursery:
+            while (received := await association.next_request()) is not None:
+                message_id = received.message.message_id
+                if message_id in outstanding and isinstance(received.message, Message):
+                    response = received.message.response(status=DUPLICATE_INVOCATION)
+                    await association.send(received.context.context_id, response)
+                    continue
+                await places.acquire()
+                outstanding.add(message_id)
+                nursery.start_soon(perform, received, message_id)
+
+    async def _perform(self, association: Association, received: Received) -> None:
+        message, context = received.message, received.context
+        status = self._why_not(context, message)
+        if status is None:
+            association.is_busy = True
+            try:
+                await self.operations[type(message)].perform(association, received)
+            finally:
+                association.is_busy = False
+        else:
+            await association.send(context.context_id, message.response(status=status))
+
+    def _why_not(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> int | None:
+        """The status that refuses a request; None when it can be performed (PS3.7 9.1, 10.1)."""
+        if isinstance(message, UnacceptableMessage):
+            return message.status
+        operation = self.operations.get(type(message))
+        if operation is None:
+            return UNRECOGNIZED_OPERATION
+        sop_class: Any = getattr(message, "affected_sop_class_uid", None) or getattr(message, "requested_sop_class_uid", None)
+        if context.abstract_syntax not in operation.sop_classes or sop_class != context.abstract_syntax:
+            return SOP_CLASS_NOT_SUPPORTED
+        return None
+
+    def _open_sink(self, association: Association, context: AcceptedContext, message: Message) -> Sink:
+        if self._why_not(context, message) is not None:
+            return Discard()
+        open_sink = self.operations[type(message)].open_sink
+        return open_identifier(context, message) if open_sink is None else open_sink(association, context, message)

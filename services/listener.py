@@ -1,0 +1,182 @@
+"""Accepting transport connections: limits on how many, and from whom, so that nobody can lock others out."""
+
+import errno
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import trio
+
+from dulcet.errors import ConfigurationError
+from dulcet.services.acceptor import Acceptor
+from dulcet.services.transport import SocketTransport, StreamTransport, Transport, tls_failure
+from dulcet.ul.negotiation import REJECTED_LOCAL_LIMIT
+from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
+
+ACCEPT_PAUSE = 0.1  # seconds, when the process has no descriptor left for another connection
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def bind(host: str, port: int, *, backlog: int, shared: bool = False) -> list[socket.socket]:
+    """Listening sockets for `host` (every address it has); ConfigurationError says why there can be none.
+
+    `port` 0 takes a free one. `shared` lets several processes listen on one port, the kernel dealing out connections.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            sockets.append(_listening(family, kind, protocol, address, backlog, shared))
+    except socket.gaierror as error:
+        raise ConfigurationError(f"can't listen on {host!r}: {error.strerror}") from error
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        raise ConfigurationError(f"can't listen on {host}:{port}: {error.strerror}{_hint(error)}") from error
+    return sockets
+
+
+def _listening(
+    family: int, kind: int, protocol: int, address: tuple[object, ...], backlog: int, shared: bool
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _hint(error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return "; ports below 1024 need root, 11112 is DICOM's registered port without it"
+    if error.errno == errno.EADDRINUSE:
+        return "; another program listens there"
+    return ""
+
+
+class Listener:
+    """Accepts connections on `sockets` and lets `acceptor` serve each, within the acceptor's limits.
+
+    `failed_handshake` is told of connections that ended before they could say anything (address, reason).
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        acceptor: Acceptor,
+        *,
+        tls: ssl.SSLContext | None = None,
+        failed_handshake: Callable[[str, str], None] = lambda _address, _reason: None,
+    ) -> None:
+        self._sockets = sockets
+        self._acceptor = acceptor
+        self._limits = acceptor.limits
+        self._tls = tls
+        self._failed_handshake = failed_handshake
+        self._associated: Counter[str] = Counter()
+        self._unassociated: dict[trio.CancelScope, None] = {}
+        self._draining = False
+        self._accepting = trio.CancelScope()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens: (host, port)."""
+        return [sock.getsockname()[:2] for sock in self._sockets]
+
+    @property
+    def associations(self) -> int:
+        """Associations in force, or being negotiated after their A-ASSOCIATE-RQ."""
+        return self._associated.total()
+
+    async def serve(self) -> None:
+        """Accept until `stop()`, then return when the last association has ended. Cancelled, all are aborted."""
+        async with trio.open_nursery() as nursery:
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for sock in self._sockets:
+                        accepting.start_soon(self._accept, sock, nursery)
+            for sock in self._sockets:
+                sock.close()
+
+    def stop(self) -> None:
+        """Accept no more; associations go on, connections without one are dropped."""
+        self._draining = True
+        self._accepting.cancel()
+        for scope in list(self._unassociated):
+            scope.cancel()
+
+    async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(listening)
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    await trio.sleep(ACCEPT_PAUSE)
+                continue
+            nursery.start_soon(self._serve, sock, str(address[0]))
+
+    async def _serve(self, sock: socket.socket, address: str) -> None:
+        scope = trio.CancelScope()
+        self._unassociated[scope] = None
+        if len(self._unassociated) > self._limits.max_unassociated:
+            next(iter(self._unassociated)).cancel()
+        admitted: list[str] = []
+
+        def admit(request: AAssociateRQ) -> AAssociateRJ | None:
+            self._unassociated.pop(scope, None)
+            if self._is_full(address):
+                return REJECTED_LOCAL_LIMIT
+            self._associated[address] += 1
+            admitted.append(address)
+            return None
+
+        try:
+            with scope:
+                transport = await self._transport(sock, address)
+                if transport is not None:
+                    await self._acceptor.serve(transport, admit)
+        finally:
+            sock.close()
+            self._unassociated.pop(scope, None)
+            if admitted:
+                self._associated[address] -= 1
+                if not self._associated[address]:
+                    del self._associated[address]
+
+    def _is_full(self, address: str) -> bool:
+        total, each = self._limits.max_associations, self._limits.max_per_address
+        return (
+            self._draining
+            or (total > 0 and self._associated.total() >= total)
+            or (each > 0 and self._associated[address] >= each)
+        )
+
+    async def _transport(self, sock: socket.socket, address: str) -> Transport | None:
+        if self._tls is None:
+            return SocketTransport(sock, address)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        with trio.move_on_after(self._limits.tls_handshake) as patience:
+            try:
+                await secured.do_handshake()
+            except trio.BrokenResourceError as error:
+                self._failed_handshake(address, tls_failure(error))
+                return None
+        if patience.cancelled_caught:
+            self._failed_handshake(address, "no TLS handshake in time")
+            return None
+        return StreamTransport(secured, address)
