@@ -11,7 +11,12 @@ from typing import Any
 import trio
 
 from dulcet.dimse.messages import CEchoRQ, Message, UnacceptableMessage
-from dulcet.dimse.status import DUPLICATE_INVOCATION, PROCESSING_FAILURE, SOP_CLASS_NOT_SUPPORTED, SUCCESS, UNRECOGNIZED_OPERATION
+from dulcet.dimse.status import (
+    DUPLICATE_INVOCATION,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+    UNRECOGNIZED_OPERATION,
+)
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import AssociationError
 from dulcet.services.admission import Admission
@@ -72,7 +77,9 @@ class Acceptor:
     limits: Limits = field(default_factory=Limits)
     observers: Observers = field(default_factory=Observers)
 
-    async def serve(self, transport: Transport, refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None) -> None:
+    async def serve(
+        self, transport: Transport, refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None
+    ) -> None:
         """One association from its transport connection to the close. Its errors end it and go no further.
 
         Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
@@ -167,7 +174,9 @@ class Acceptor:
         operation = self.operations.get(type(message))
         if operation is None:
             return UNRECOGNIZED_OPERATION
-        sop_class: Any = getattr(message, "affected_sop_class_uid", None) or getattr(message, "requested_sop_class_uid", None)
+        sop_class: Any = getattr(message, "affected_sop_class_uid", None) or getattr(
+            message, "requested_sop_class_uid", None
+        )
         if context.abstract_syntax not in operation.sop_classes or sop_class != context.abstract_syntax:
             return SOP_CLASS_NOT_SUPPORTED
         return None

@@ -64,6 +64,7 @@ class Admission:
         if not self.allowed:
             return source is None or source.is_loopback
         return any(
-            peer.ae_title == calling_ae_title and (peer.network is None or (source is not None and source in peer.network))
+            peer.ae_title == calling_ae_title
+            and (peer.network is None or (source is not None and source in peer.network))
             for peer in self.allowed
         )

@@ -11,7 +11,7 @@ import trio
 from dulcet.errors import ConfigurationError
 from dulcet.services.acceptor import Acceptor
 from dulcet.services.transport import SocketTransport, StreamTransport, Transport, tls_failure
-from dulcet.ul.negotiation import REJECTED_LOCAL_LIMIT
+from dulcet.ul.negotiation import REJECTED_LOCAL_LIMIT, REJECTED_TEMPORARY_CONGESTION
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 
 ACCEPT_PAUSE = 0.1  # seconds, when the process has no descriptor left for another connection
@@ -138,6 +138,8 @@ class Listener:
 
         def admit(request: AAssociateRQ) -> AAssociateRJ | None:
             self._unassociated.pop(scope, None)
+            if self._draining:
+                return REJECTED_TEMPORARY_CONGESTION
             if self._is_full(address):
                 return REJECTED_LOCAL_LIMIT
             self._associated[address] += 1
@@ -159,11 +161,7 @@ class Listener:
 
     def _is_full(self, address: str) -> bool:
         total, each = self._limits.max_associations, self._limits.max_per_address
-        return (
-            self._draining
-            or (total > 0 and self._associated.total() >= total)
-            or (each > 0 and self._associated[address] >= each)
-        )
+        return (total > 0 and self._associated.total() >= total) or (each > 0 and self._associated[address] >= each)
 
     async def _transport(self, sock: socket.socket, address: str) -> Transport | None:
         if self._tls is None:

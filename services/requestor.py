@@ -66,7 +66,7 @@ async def associate(
     connection = Connection(is_requestor=True, max_pdu_length=max_pdu_length, on_transition=on_transition)
     association = Association(connection, transport, limits=NO_TIMERS, trace=trace)
     try:
-        await _establish(association, peer, contexts, user_items, max_pdu_length, trace)
+        await _establish(association, peer, contexts, user_items, max_pdu_length)
         yield association
         await association.release()
     except BaseException:
@@ -91,7 +91,6 @@ async def _establish(
     contexts: Sequence[PresentationContextRQ],
     user_items: Sequence[Item],
     max_pdu_length: int,
-    trace: Trace | None,
 ) -> None:
     request = propose(
         called_ae_title=peer.ae_title,
@@ -102,8 +101,7 @@ async def _establish(
     )
     effects = association.connection.send(request)
     assert effects == (Connect(),)
-    if trace is not None:
-        trace(">", request)
+    association.said(request)
     await association.perform(association.connection.transport_connected())
     response = await association.association_pdu()
     if isinstance(response, AAssociateRJ):
@@ -118,9 +116,8 @@ async def _establish(
     association.established(request, response, negotiated)
     if not negotiated.contexts:
         await association.release()
-        raise NoAcceptedContextError(
-            f"{peer} accepted none of the presentation contexts: {_refusals(negotiated.refused)}"
-        )
+        refusals = _refusals(negotiated.refused)
+        raise NoAcceptedContextError(f"{peer} accepted none of the presentation contexts: {refusals}")
 
 
 def _refusals(refused: "dict[int, int]") -> str:

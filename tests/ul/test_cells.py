@@ -196,7 +196,7 @@ def test_cell(event: Event, state: State, action: str, following: list[str]) -> 
 
 @pytest.mark.parametrize(("event", "state"), BLANKS, ids=lambda part: str(part))
 def test_blank(event: Event, state: State) -> None:
-    """Blank for a local event: the caller is told, nothing changes. A PDU with no transport connection is not looked at."""
+    """Blank for a local event: the caller is told, nothing changes. A PDU without a connection is not looked at."""
     connection = led_to(state)
     if event is Event.EVT17 or (event.number in {*RECEIVED, 19} and state is State.STA1):
         assert STIMULI[event](connection) == ()
