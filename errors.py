@@ -142,6 +142,18 @@ class PeerProtocolError(AssociationError):
     """The peer's message broke PS3.7 or PS3.8; the association was aborted with the reason given."""
 
 
+class UnconfirmedError(AssociationError):
+    """An object was sent whole and the association ended before the response: whether it is stored is unknown."""
+
+    exit_code = 75
+
+
+class SourceError(DulcetError):
+    """A file that could not be read while it was being sent."""
+
+    exit_code = 66
+
+
 # What happened to an object -----------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,9 @@ from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 Perform = Callable[[Association, Received], Awaitable[None]]
 """Performs one operation and sends its response or responses."""
 
+Refuse = Callable[[AAssociateRQ], AAssociateRJ | None]
+"""Asked in AE-6 whether the service-provider can take the association."""
+
 OpenSink = Callable[[Association, AcceptedContext, Message], Sink]
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from dulcet.errors import ConfigurationError
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"  # for TLS 1.2: RFC 9325 4.2
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"  # TLS 1.2: forward secrecy and authenticated encryption (RFC 9325 4.2)
-)
 
 
 def client_context(*, ca: Path | None = None, cert: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
