@@ -1,0 +1,1 @@
+"""dulcet beside its peers, in one run: `python -m benchmarks.run`. Not part of what is installed."""
