@@ -118,15 +118,15 @@ def environment() -> dict[str, str]:
     )
     facts = {
         "cpu": f"{os.cpu_count()} x {cpu}",
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "dulcet": f"{version('dulcet')} {_first_line('git', 'rev-parse', '--short', 'HEAD')}".strip(),
         "trio": version("trio"),
     }
     if find_executable("storescp"):
-        facts["DCMTK"] = _first_line("storescp", "--version").removeprefix("dcmtk: storescp ")
+        facts["DCMTK"] = _first_line("storescp", "--version").split()[2].removeprefix("v")
     if orthanc := find_executable("Orthanc"):
-        facts["Orthanc"] = _first_line(orthanc, "--version").removeprefix("Orthanc ")
+        facts["Orthanc"] = _first_line(orthanc, "--version").rpartition(" ")[2]
     if python := find_pynetdicom_python():
         shown = "import pynetdicom; print(pynetdicom.__version__)"
         facts["pynetdicom"] = _first_line(str(python), "-I", "-c", shown)

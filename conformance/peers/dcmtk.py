@@ -10,6 +10,27 @@ from dulcet.conformance.peers.process import RunningPeer, executable, peer_direc
 LARGEST_PDU_OCTETS = 131_072  # the most that DCMTK's tools announce; their default is 16,384
 NO_NAGLE = {"TCP_NODELAY": "1"}  # DCMTK leaves Nagle's algorithm on unless the environment says this
 
+RECEIVED_SOP_CLASSES = (
+    "1.2.840.10008.1.1",  # Verification
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+    "1.2.840.10008.5.1.4.1.1.2",  # CT
+    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame
+    "1.2.840.10008.5.1.4.1.1.4",  # MR
+    "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR
+    "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
+    "1.2.840.10008.5.1.4.1.1.12.1",  # X-Ray Angiographic
+    "1.2.840.10008.5.1.4.1.1.20",  # Nuclear Medicine
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+    "1.2.840.10008.5.1.4.1.1.88.22",  # Enhanced SR
+    "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
+    "1.2.840.10008.5.1.4.1.1.128",  # PET
+    "1.2.840.10008.5.1.4.1.1.481.3",  # RT Structure Set
+)
+"""What dcmrecv is told to accept."""
+
 
 def tls_options(*, key: Path, certificate: Path, authority: Path) -> tuple[str, ...]:
     """The options of a DCMTK program for TLS with certificates on both sides (PEM files)."""
@@ -41,9 +62,32 @@ def dcmrecv(
     environment: Mapping[str, str] = NO_NAGLE,
     parent: Path | None = None,
 ) -> Iterator[RunningPeer]:
-    """dcmrecv, the simpler receiver: accepts every storage SOP class. Arguments as `storescp`."""
-    with _storage_server("dcmrecv", options, ae_title, max_pdu, environment, parent) as peer:
-        yield peer
+    """dcmrecv, the simpler receiver, for `RECEIVED_SOP_CLASSES`, uncompressed. Arguments as `storescp`."""
+    with peer_directory("dcmrecv-profile", parent) as directory:
+        profile = directory / "dcmrecv.cfg"
+        profile.write_text(_association_profile(RECEIVED_SOP_CLASSES))
+        chosen = ("-xf", str(profile), "Default", *options)
+        with _storage_server("dcmrecv", chosen, ae_title, max_pdu, environment, parent) as peer:
+            yield peer
+
+
+def _association_profile(sop_classes: Sequence[str]) -> str:
+    """Without such a file dcmrecv accepts nothing but Verification."""
+    contexts = "\n".join(
+        f"PresentationContext{number} = {sop_class}\\Uncompressed" for number, sop_class in enumerate(sop_classes, 1)
+    )
+    return f"""[[TransferSyntaxes]]
+[Uncompressed]
+TransferSyntax1 = LittleEndianExplicit
+TransferSyntax2 = BigEndianExplicit
+TransferSyntax3 = LittleEndianImplicit
+[[PresentationContexts]]
+[Received]
+{contexts}
+[[Profiles]]
+[Default]
+PresentationContexts = Received
+"""
 
 
 @contextmanager
