@@ -1,0 +1,39 @@
+"""One function that makes a string of a peer, or of a file, safe to show: no other way leads to a terminal or a log."""
+
+MAX_QUOTED_CHARACTERS = 64  # an AE title has 16, a UID 64; what is longer is cut, and says so
+
+_ELLIPSIS = "..."
+_PIECES = tuple(chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else f"\\x{octet:02x}" for octet in range(256))
+
+
+def quote(text: str | bytes, limit: int = MAX_QUOTED_CHARACTERS) -> str:
+    r"""Printable ASCII as it is, every other octet and the backslash as `\xNN`, at most `limit` characters.
+
+    Text is taken as UTF-8, and the undecodable octets of a file name (PEP 383) as themselves. What is cut ends in `...`
+    and never inside an escape. Time and memory depend on `limit`, not on the length of the text.
+    """
+    head = text[: limit + 1]  # every character gives at least one
+    pieces: list[str] = []
+    room = limit
+    for octet in head if isinstance(head, bytes) else _octets(head):
+        piece = _PIECES[octet]
+        room -= len(piece)
+        pieces.append(piece)
+        if room < 0:
+            return _cut(pieces, limit)
+    return "".join(pieces)
+
+
+def _octets(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no octet
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _cut(pieces: list[str], limit: int) -> str:
+    room = limit - len(_ELLIPSIS)
+    length = sum(map(len, pieces))
+    while pieces and length > room:
+        length -= len(pieces.pop())
+    return "".join(pieces) + _ELLIPSIS
