@@ -1,0 +1,138 @@
+"""A file to send, and one that can't be: what `find_files` yields.
+
+Nothing here raises for a single bad file: what can't be sent is a value, `Unusable`, beside what can, so that a report
+names every file. Names are raw, as the file system or an archive has them: `dulcet.escape.quote` them before showing.
+"""
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from dulcet.errors import NoInputError, NotDICOMError
+from dulcet.services.part10 import Part10Header, read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# O_NONBLOCK: a pipe that took a file's place must not hold us; it means nothing for a regular file.
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Problem(Enum):
+    """Why a file is not sent: the kind, for machines and for the exit code."""
+
+    NO_INPUT = "no-input"
+    """Not there, or a folder or archive with nothing in it."""
+    UNREADABLE = "unreadable"
+    """The operating system does not let us read it, or it is damaged as an archive or a disk is."""
+    EMPTY = "empty"
+    """A file of 0 octets, as a copy that failed leaves it."""
+    NOT_DICOM = "not-dicom"
+    """Something else than a DICOM file."""
+    INCOMPLETE = "incomplete"
+    """A DICOM file that lacks what a C-STORE request has to name, or that is no SOP Instance."""
+    UNSAFE = "unsafe"
+    """A name that leads out of its folder, or an archive that grows like a bomb."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unusable:
+    """A file, folder or member of an archive that is not sent."""
+
+    name: str
+    """What people call it: the path, or the archive's path and the member's name. Raw: quote it."""
+    problem: Problem
+    """The kind of reason."""
+    reason: str
+    """The reason in a sentence, safe to show."""
+    is_failure: bool = True
+    """False for what nobody asked to send: a text file that lies in a folder of images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedFile:
+    """A file ready to be read with `pread`: octets `offset` to `offset + size` are its data set."""
+
+    descriptor: int
+    """Open until the block of `FileToSend.open` ends."""
+    offset: int
+    """Where the data set begins."""
+    size: int
+    """Octets of the data set."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileToSend:
+    """A DICOM file that was found; no descriptor is open."""
+
+    name: str
+    """What people call it. Raw: quote it."""
+    header: Part10Header
+    """What its File Meta Information says."""
+
+    @property
+    def size(self) -> int:
+        """Octets of the data set, as it lies on disk."""
+        return self.header.file_size - self.header.data_set_offset
+
+    @contextmanager
+    def open(self) -> "Iterator[OpenedFile]":
+        """Open for reading, for as long as the block lasts.
+
+        Raises NoInputError, with a sentence, when the file has vanished, changed its size or become unreadable since it
+        was found. Synchronous: a few microseconds for a file; for a member of an archive it takes as long as unpacking.
+        """
+        try:
+            descriptor = os.open(self.name, OPEN_FLAGS)
+        except OSError as error:
+            raise NoInputError(since_found(error)) from error
+        try:
+            size = os.fstat(descriptor).st_size
+            if size != self.header.file_size:
+                raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
+            yield OpenedFile(descriptor=descriptor, offset=self.header.data_set_offset, size=self.size)
+        finally:
+            os.close(descriptor)
+
+
+def since_found(error: OSError) -> str:
+    """A sentence for a file that could be read a moment ago."""
+    if isinstance(error, FileNotFoundError):
+        return "it has vanished since it was found"
+    return f"it can't be read any more: {error.strerror or error}"
+
+
+def examine(path: str, *, is_failure: bool = True) -> FileToSend | Unusable:
+    """Read the header of one file. `is_failure` tells whether something that is not DICOM at all counts as one."""
+    try:
+        descriptor = os.open(path, OPEN_FLAGS)
+    except OSError as error:
+        return unreadable(path, error)
+    try:
+        return examine_open(descriptor, path, is_failure=is_failure)
+    finally:
+        os.close(descriptor)
+
+
+def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> FileToSend | Unusable:
+    """Read the header of an open file that people call `name`."""
+    try:
+        return FileToSend(name=name, header=read_header(descriptor))
+    except NotDICOMError as error:
+        size = os.fstat(descriptor).st_size
+        if size == 0:
+            return Unusable(name=name, problem=Problem.EMPTY, reason="it is empty: 0 octets")
+        return Unusable(name=name, problem=Problem.NOT_DICOM, reason=str(error), is_failure=is_failure)
+    except OSError as error:
+        return unreadable(name, error)
+
+
+def unreadable(name: str, error: OSError) -> Unusable:
+    """A file or folder that the operating system does not give."""
+    if isinstance(error, FileNotFoundError):
+        return Unusable(name=name, problem=Problem.NO_INPUT, reason="there is no such file or folder")
+    if isinstance(error, PermissionError):
+        return Unusable(name=name, problem=Problem.UNREADABLE, reason="there is no permission to read it")
+    return Unusable(name=name, problem=Problem.UNREADABLE, reason=f"it can't be read: {error.strerror or error}")
