@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from dulcet.conformance.peers import dcmtk
@@ -24,6 +25,32 @@ def test_each_peer_answers(fixture, request):
     peer = request.getfixturevalue(fixture)
     answer = echo(peer.address)
     assert answer.returncode == 0, answer.stderr + peer.log_tail()
+
+
+@pytest.mark.parametrize("fixture", ["storescp", "dcmrecv", "dcmqrscp", "orthanc", "pynetdicom_peer"])
+def test_each_peer_stores(fixture, request, tmp_path):
+    peer = request.getfixturevalue(fixture)
+    before = peer.stored_files()
+    command = [executable("storescu"), "-aec", peer.address.ae_title, peer.address.host, str(peer.address.port)]
+    sent = subprocess.run(
+        [*command, str(an_object(tmp_path))], capture_output=True, text=True, timeout=ECHO_SECONDS, check=False
+    )
+    assert sent.returncode == 0, sent.stderr + peer.log_tail()
+    assert len(peer.stored_files()) > len(before)
+
+
+def an_object(directory: Path) -> Path:
+    data_set = pydicom.Dataset()
+    data_set.SOPClassUID = pydicom.uid.CTImageStorage
+    data_set.SOPInstanceUID, data_set.StudyInstanceUID, data_set.SeriesInstanceUID = "2.25.1", "2.25.2", "2.25.3"
+    data_set.PatientName, data_set.PatientID, data_set.StudyID = "TEST^PEERS", "1", "1"
+    data_set.StudyDate, data_set.StudyTime, data_set.AccessionNumber = "20260101", "120000", "1"
+    data_set.Modality, data_set.SeriesNumber, data_set.InstanceNumber = "CT", 1, 1
+    data_set.file_meta = pydicom.dataset.FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    path = directory / "object.dcm"
+    data_set.save_as(path, enforce_file_format=True)
+    return path
 
 
 def test_orthanc_refuses_another_called_ae_title(orthanc):
