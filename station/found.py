@@ -5,12 +5,14 @@ names every file. Names are raw, as the file system or an archive has them: `dul
 """
 
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from dulcet.errors import NoInputError, NotDICOMError
+from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # O_NONBLOCK: a pipe that took a file's place must not hold us; it means nothing for a regular file.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+_UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1 but for leading zeros and the like, which the field has
 
 
 class Problem(Enum):
@@ -119,7 +123,7 @@ def examine(path: str, *, is_failure: bool = True) -> FileToSend | Unusable:
 def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> FileToSend | Unusable:
     """Read the header of an open file that people call `name`."""
     try:
-        return FileToSend(name=name, header=read_header(descriptor))
+        header = read_header(descriptor)
     except NotDICOMError as error:
         size = os.fstat(descriptor).st_size
         if size == 0:
@@ -127,6 +131,24 @@ def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> File
         return Unusable(name=name, problem=Problem.NOT_DICOM, reason=str(error), is_failure=is_failure)
     except OSError as error:
         return unreadable(name, error)
+    missing = _missing(header)
+    if missing:
+        return Unusable(name=name, problem=Problem.INCOMPLETE, reason=missing)
+    return FileToSend(name=name, header=header)
+
+
+def _missing(header: Part10Header) -> str:
+    """What a C-STORE request has to name and the file does not tell, in a sentence; or nothing."""
+    for what, uid in (
+        ("SOP class", header.sop_class_uid),
+        ("SOP instance", header.sop_instance_uid),
+        ("transfer syntax", header.transfer_syntax_uid),
+    ):
+        if not uid:
+            return f"it does not say its {what}, without which it can't be sent"
+        if not _UID.fullmatch(uid):
+            return f"what it gives as its {what} is not a UID: {quote(uid)}"
+    return ""
 
 
 def unreadable(name: str, error: OSError) -> Unusable:
