@@ -1,7 +1,7 @@
 """A long line, and many associations at once."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,52 +40,52 @@ def behind_a_long_line(start: Start) -> Start:
     return started
 
 
-def far(files: Files, scratch: Path, bounds: Bounds) -> list[Contest]:
-    """Objects over a round trip of 50 ms: one at a time, several in flight, several associations."""
-    everyone = [
-        replace(sender, sets=None, most_objects=None)
-        for sender in senders()
-        if "Nagle on" not in sender.name and "as shipped" not in sender.name
+def far_senders() -> list[Sender]:
+    """One at a time, several in flight, several associations: ours first. What Nagle delays is left out."""
+    ours = [
+        Sender(name=f"{OURS} {' '.join(options)}", command=dulcet_send(*options))
+        for options in (("--async-window", "32"), ("--jobs", "8"))
+        if dulcet_has("send", options[0])
     ]
-    ours = []
-    if dulcet_has("send", "--async-window"):
-        ours.append(Sender(name=f"{OURS} --async-window 32", command=dulcet_send("--async-window", "32")))
-    if dulcet_has("send", "--jobs"):
-        ours.append(Sender(name=f"{OURS} --jobs 8", command=dulcet_send("--jobs", "8")))
+    others = [replace(sender, sets=None) for sender in senders() if "as shipped" not in sender.name]
+    return [*ours, *others]
+
+
+def far(files: Files, sending: Sequence[Sender], scratch: Path, bounds: Bounds) -> Iterator[Contest]:
+    """Objects over a round trip of 50 ms, into dulcet and into storescp."""
     title = f"A round trip of {2 * ONE_WAY_MILLISECONDS} ms"
-    contests = []
     if dulcet_has("serve"):
         receiver = Receiver(name=OURS, start=behind_a_long_line(dulcet_serve("none")))
-        contests.append(
-            send("far", f"{title}, into dulcet serve", receiver, [*ours, *everyone], files, scratch, bounds)
-        )
+        yield send("far", f"{title}, into dulcet serve", receiver, sending, files, scratch, bounds)
     if find_executable("storescp"):
         fork = behind_a_long_line(lambda parent: dcmtk.storescp("+B", "--fork", parent=parent))
         receiver = Receiver(name="DCMTK storescp --fork", start=fork)
-        contests.append(
-            send("far", f"{title}, into storescp --fork", receiver, [*ours[1:], *everyone], files, scratch, bounds)
-        )
-    return contests
+        yield send("far", f"{title}, into storescp --fork", receiver, sending, files, scratch, bounds)
 
 
-def many(files: Files, associations: int, scratch: Path, bounds: Bounds) -> Contest:
-    """Receivers of as many associations at once, 50 objects each, from one sender."""
+def many_receivers(associations: int) -> list[Receiver]:
+    """Receivers that serve more than one association at a time, ours first."""
     limits = ("--max-associations", str(2 * associations), "--max-per-address", str(2 * associations))
-    receivers = []
+    everyone = []
     if dulcet_has("serve", "--max-per-address"):
-        receivers.append(Receiver(name=OURS, start=dulcet_serve("none", *limits)))
+        everyone.append(Receiver(name=OURS, start=dulcet_serve("none", *limits)))
     if dulcet_has("serve", "--workers"):
-        receivers.append(Receiver(name=f"{OURS} --workers 2", start=dulcet_serve("none", *limits, "--workers", "2")))
+        everyone.append(Receiver(name=f"{OURS} --workers 2", start=dulcet_serve("none", *limits, "--workers", "2")))
     if find_executable("storescp"):
-        receivers.append(
+        everyone.append(
             Receiver(
                 name="DCMTK storescp +B --fork", start=lambda parent: dcmtk.storescp("+B", "--fork", parent=parent)
             )
         )
-    receivers.append(Receiver(name=FLOOR, start=floor_receiver))
+    everyone.append(Receiver(name=FLOOR, start=floor_receiver))
+    return everyone
+
+
+def many(files: Files, associations: int, receiving: Sequence[Receiver], scratch: Path, bounds: Bounds) -> Contest:
+    """As many associations at once from one sender, 50 objects each."""
 
     def crowd(peer: PeerAddress, directory: Path) -> list[str]:
         module = [sys.executable, "-m", "benchmarks.crowd"]
         return [*module, peer.ae_title, str(peer.port), str(directory), str(associations)]
 
-    return receive("many", f"{associations} associations at once", receivers, crowd, files, scratch, bounds)
+    return receive("many", f"{associations} associations at once", receiving, crowd, files, scratch, bounds)

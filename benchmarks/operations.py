@@ -76,11 +76,10 @@ def echo_times(echoer: Echoer, peer: PeerAddress, seconds: float) -> Run:
     )
 
 
-def echo_from(receiver: Receiver, scratch: Path, bounds: Bounds) -> Contest:
+def echo_from(receiver: Receiver, asking: Sequence[Echoer], scratch: Path, bounds: Bounds) -> Contest:
     """Who asks, in turns, the same receiver."""
     title = "C-ECHO on a kept association, as SCU"
     heading(title)
-    asking = echoers()
     with all_started([receiver], scratch) as (peer,):
         rows = in_turns(
             [echoer.name for echoer in asking],
@@ -111,12 +110,13 @@ def once(echoer: Echoer) -> Callable[[PeerAddress], list[str]]:
     return lambda peer: echoer.command(peer, 1)
 
 
-def start(receiver: Receiver, scratch: Path, bounds: Bounds) -> Contest:
+def start(receiver: Receiver, asking: Sequence[Echoer], scratch: Path, bounds: Bounds) -> Contest:
     """The whole process of one echo, beside what any Python process costs."""
     title = "One echo, the whole process"
     heading(title)
-    asking = [echoer for echoer in echoers() if "Nagle" not in echoer.name]
-    commands: list[tuple[str, Callable[[PeerAddress], list[str]]]] = [(echoer.name, once(echoer)) for echoer in asking]
+    commands: list[tuple[str, Callable[[PeerAddress], list[str]]]] = [
+        (echoer.name, once(echoer)) for echoer in asking if "as shipped" not in echoer.name
+    ]
     commands += [
         ("(python -c pass)", lambda _: [sys.executable, "-c", "pass"]),
         ("(python -c 'import trio')", lambda _: [sys.executable, "-c", "import trio"]),

@@ -22,13 +22,14 @@ from dulcet.conformance.peers.pynetdicom import find_pynetdicom_python
 SECTIONS = ("send", "store", "receive", "durable", "echo", "start", "far", "many")
 SET_NAMES = tuple(objects_of_set.name for objects_of_set in objects.SETS)
 FAR_OBJECTS = 200
+FAR_OBJECTS_QUICK = 40
 OBJECTS_OF_AN_ASSOCIATION = 50
 START_ROUNDS_FACTOR = 4  # a start is short and varies
 ECHO_ROUNDS = 5
 FAR_ROUNDS = 3
 SPARE_OCTETS = 1 << 30
 TMPFS = Path("/dev/shm")
-Participant = TypeVar("Participant", senders.Sender, Receiver)
+Participant = TypeVar("Participant", senders.Sender, Receiver, operations.Echoer)
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -118,23 +119,27 @@ class Benchmark:
         bounds = self.bounds(ECHO_ROUNDS)
         with scratch_directory(0) as scratch:
             if "echo" in self.sections:
-                yield operations.echo_from(self.null, scratch, bounds)
+                yield operations.echo_from(self.null, self.taking_part(operations.echoers()), scratch, bounds)
                 yield operations.echo_to(self.taking_part(receivers.receivers()), scratch, bounds)
             if "start" in self.sections:
-                yield operations.start(self.null, scratch, replace(bounds, rounds=bounds.rounds * START_ROUNDS_FACTOR))
+                asking = self.taking_part(operations.echoers())
+                bounds = replace(bounds, rounds=bounds.rounds * START_ROUNDS_FACTOR)
+                yield operations.start(self.null, asking, scratch, bounds)
 
     def far_and_many(self) -> Iterator[Contest]:
         """A long line, and many associations; both of small objects."""
         small = objects.SETS[0]
         bounds = self.bounds(FAR_ROUNDS)
         if "far" in self.sections:
-            with self.files(replace(small, name="far", count=FAR_OBJECTS)) as files, scratch_directory(0) as scratch:
-                yield from far_and_many.far(files, scratch, bounds)
+            few = replace(small, name="far", count=FAR_OBJECTS_QUICK if self.chosen.quick else FAR_OBJECTS)
+            with self.files(few) as files, scratch_directory(0) as scratch:
+                yield from far_and_many.far(files, self.taking_part(far_and_many.far_senders()), scratch, bounds)
         if "many" in self.sections:
             associations = far_and_many.FEW_ASSOCIATIONS if self.chosen.quick else far_and_many.ASSOCIATIONS
             crowd = replace(small, name="many", count=associations * OBJECTS_OF_AN_ASSOCIATION)
             with self.files(crowd) as files, scratch_directory(files.first(None)[2]) as scratch:
-                yield far_and_many.many(files, associations, scratch, bounds)
+                receiving = self.taking_part(far_and_many.many_receivers(associations))
+                yield far_and_many.many(files, associations, receiving, scratch, bounds)
 
     @contextmanager
     def files(self, one: objects.ObjectSet) -> Iterator[Files]:
