@@ -91,11 +91,12 @@ class _Reader:
             self._next += len(more)
         return self._buffer[self._taken : self._taken + count]
 
-    def take(self, count: int, tag: int) -> bytes:
-        """Exactly `count` octets, which belong to `tag`."""
+    def take(self, count: int, tag: int | None) -> bytes:
+        """Exactly `count` octets, which belong to `tag`, or to a header whose tag is not known yet."""
         octets = self.peek(count)
         if len(octets) < count:
-            raise ConversionError(f"the data set ends inside {tag_text(tag)}, {count - len(octets)} octets too early")
+            where = "a data element's header" if tag is None else tag_text(tag)
+            raise ConversionError(f"the data set ends inside {where}, {count - len(octets)} octets too early")
         self._taken += count
         self.position += count
         return octets
@@ -184,7 +185,7 @@ class _Transcoder:
     def _element_header(self, source: Encoding) -> tuple[int, bytes, int]:
         """Tag, VR and length; the VR of an implicit element is the dictionary's, if the target wants one."""
         take, order = self._reader.take, source.order
-        head = take(8, 0)
+        head = take(8, None)
         group, element = struct.unpack_from(order + "HH", head)
         tag: int = group << 16 | element
         vr = head[4:6]

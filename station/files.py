@@ -118,7 +118,7 @@ def _inside_folder(entry: "os.DirEntry[str]") -> "Iterator[FileToSend | Unusable
     if not _is(entry.is_file):
         yield _not_regular(entry)
         return
-    if path.endswith((".zip", ".ZIP")) and looks_like_archive(path):
+    if path[-4:].lower() == ".zip" and looks_like_archive(path):
         yield from find_in_archive(path, is_failure=False)
         return
     found = examine(path, is_failure=False)

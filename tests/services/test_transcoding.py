@@ -305,7 +305,7 @@ PATIENT = element(EXPLICIT, 0x00100010, "PN", b"A^B ")
         (sequence(EXPLICIT, 0x00081115, [item(EXPLICIT, PATIENT, False)[:-1]]) + PATIENT, "beyond the end of its seq"),
         (sequence(EXPLICIT, 0x00081115, [item(EXPLICIT, b"")[:5]]) + PATIENT, "beyond the end"),
         (element(EXPLICIT, 0x00081115, "SQ", b"\xfe\xff\0\xe0" + b"\xff" * 4, 8) + PATIENT, "the data set ends|beyond"),
-        (PATIENT + b"\1", "the data set ends inside"),
+        (PATIENT + b"\1", "the data set ends inside a data element's header, 7 octets too early"),
     ],
 )
 def test_what_is_broken_is_refused_in_a_sentence(octets, sentence):

@@ -1,5 +1,7 @@
 import io
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -133,3 +135,23 @@ def test_a_reader_that_went_away_ends_the_writing_only():
         writer(StoreResult(name=str(number), outcome=Outcome.STORED))
     assert writer.broken
     assert pipe.flushes == 2
+
+
+def test_a_reader_that_went_away_does_not_change_the_exit_code():
+    program = """
+import sys
+from dulcet.station.events import JSONLinesWriter, Outcome, StoreResult, Summary
+writer = JSONLinesWriter(sys.stdout)
+sys.stdin.read()
+for number in range(100):
+    writer(StoreResult(name="x" * 1000, outcome=Outcome.STORED))
+writer(Summary(exit_code=7, counts={}, octets=0))
+sys.exit(7 if writer.broken else 1)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        complaint = process.stderr.read()
+        assert (process.wait(), complaint) == (7, b"")
