@@ -55,7 +55,8 @@ def far(files: Files, sending: Sequence[Sender], scratch: Path, bounds: Bounds) 
     """Objects over a round trip of 50 ms, into dulcet and into storescp."""
     title = f"A round trip of {2 * ONE_WAY_MILLISECONDS} ms"
     if dulcet_has("serve"):
-        receiver = Receiver(name=OURS, start=behind_a_long_line(dulcet_serve("none")))
+        window = ("--async-window", "32") if dulcet_has("serve", "--async-window") else ()
+        receiver = Receiver(name=OURS, start=behind_a_long_line(dulcet_serve("none", *window)))
         yield send("far", f"{title}, into dulcet serve", receiver, sending, files, scratch, bounds)
     if find_executable("storescp"):
         fork = behind_a_long_line(lambda parent: dcmtk.storescp("+B", "--fork", parent=parent))
