@@ -5,6 +5,7 @@ Two families, as in h11: what *you* did wrong (`LocalProtocolError`, `Configurat
 numbers are those of sysexits(3).
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -133,9 +134,16 @@ class PeerTimeoutError(AssociationError):
 
 
 class NoAcceptedContextError(AssociationError):
-    """The peer accepted no presentation context for what was to be done."""
+    """The peer accepted no presentation context for what was to be done.
+
+    `refused` has the result (PS3.8 Table 9-18) of each proposed context by its ID.
+    """
 
     exit_code = 76
+
+    def __init__(self, explanation: str, *, refused: Mapping[int, int] | None = None) -> None:
+        self.refused: Mapping[int, int] = refused or {}
+        super().__init__(explanation)
 
 
 class PeerProtocolError(AssociationError):

@@ -6,7 +6,6 @@ as it allows.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import trio
 
@@ -20,14 +19,16 @@ from dulcet.dimse.status import (
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import AssociationError
 from dulcet.services.admission import Admission
-from dulcet.services.association import Association, Received, Trace
+from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Discard, Sink, open_identifier
 from dulcet.services.limits import Limits
 from dulcet.services.requestor import leave
 from dulcet.services.transport import Transport
+from dulcet.services.upper_layer import Trace
 from dulcet.ul.connection import Connection, Transition
 from dulcet.ul.negotiation import AcceptedContext, Supported, answer, outcome
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
+from dulcet.ul.table import State
 
 Perform = Callable[[Association, Received], Awaitable[None]]
 """Performs one operation and sends its response or responses."""
@@ -106,7 +107,8 @@ class Acceptor:
         except* Exception as group:
             failure = group.exceptions[0]
         finally:
-            if connection.state.number not in (1, 2, 13):
+            association.abandon()
+            if connection.state not in (State.STA1, State.STA2, State.STA13):
                 await leave(association)
             transport.close()
             self.observers.ended(association, failure)
@@ -177,10 +179,7 @@ class Acceptor:
         operation = self.operations.get(type(message))
         if operation is None:
             return UNRECOGNIZED_OPERATION
-        sop_class: Any = getattr(message, "affected_sop_class_uid", None) or getattr(
-            message, "requested_sop_class_uid", None
-        )
-        if context.abstract_syntax not in operation.sop_classes or sop_class != context.abstract_syntax:
+        if context.abstract_syntax not in operation.sop_classes or message.sop_class_uid != context.abstract_syntax:
             return SOP_CLASS_NOT_SUPPORTED
         return None
 

@@ -5,11 +5,11 @@ connection, and is done with them when it returns.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from dulcet.dimse.messages import Message, UnacceptableMessage
-from dulcet.errors import DecodeError
+from dulcet.errors import DecodeError, SourceError
 from dulcet.ul.negotiation import AcceptedContext
 
 SEND_BUFFER_OCTETS = 1024 * 1024  # eight PDUs of 128 KiB in one write; larger gains nothing
@@ -21,6 +21,9 @@ class Sink(Protocol):
 
     def write(self, fragment: memoryview) -> None:
         """One fragment; the view is invalid after the call."""
+
+    def abandon(self) -> None:
+        """The rest will not come, or nobody will ask for it: let go of everything. Harmless when finished."""
 
 
 class IdentifierSink:
@@ -36,12 +39,18 @@ class IdentifierSink:
             raise DecodeError(explanation, table="PS3.7 9.1", field="data set", abort_reason=6)
         self.octets += fragment
 
+    def abandon(self) -> None:
+        """Nothing to let go of."""
+
 
 class Discard:
     """Takes a data set that nobody wants, so that the association can go on."""
 
     def write(self, fragment: memoryview) -> None:
         """Nothing."""
+
+    def abandon(self) -> None:
+        """Nothing to let go of."""
 
 
 def open_identifier(context: AcceptedContext, message: Message | UnacceptableMessage) -> Sink:
@@ -55,7 +64,7 @@ class DataSetSource(Protocol):
     def chunks(self, fragment_octets: int) -> Iterator[tuple[memoryview, bool]]:
         """(octets, is it the last) in order, each but the last a multiple of `fragment_octets`.
 
-        A chunk is valid until the next is asked for. OSError when it can't be read.
+        A chunk is valid until the next is asked for. SourceError when it can't be read.
         """
 
 
@@ -71,29 +80,50 @@ class BytesSource:
 
 
 class FileSource:
-    """A data set as it lies in a file, read piece by piece into `buffer`.
+    """A data set as it lies in a file, read piece by piece into `buffer`, which the sources of one sender share.
 
-    A mapped file would be slower: fresh pages cost more than TCP does.
+    A mapped file would be slower: fresh pages cost more than TCP does. `on_read` is told of the octets of each piece.
+    SourceError when the file can't be read to its end.
     """
 
-    def __init__(self, descriptor: int, offset: int, size: int, buffer: memoryview) -> None:
+    def __init__(
+        self, descriptor: int, offset: int, size: int, buffer: memoryview, on_read: Callable[[int], None] | None = None
+    ) -> None:
         self._descriptor = descriptor
         self._offset = offset
-        self._size = size
+        self._left = size
         self._buffer = buffer
+        self._on_read = on_read
+        self._preloaded: memoryview | None = None
+
+    def preload(self, fragment_octets: int) -> None:
+        """Read the first piece now; the buffer must not be used for anything else before `chunks` has given it out."""
+        self._preloaded = self._read(self._piece_octets(fragment_octets))
 
     def chunks(self, fragment_octets: int) -> Iterator[tuple[memoryview, bool]]:
-        """See `DataSetSource`; OSError too when the file got shorter meanwhile."""
-        step = max(len(self._buffer) // fragment_octets, 1) * fragment_octets
-        buffer = self._buffer[: min(step, len(self._buffer))]
-        left, offset = self._size, self._offset
-        if not left:
-            yield buffer[:0], True
-        while left:
-            view = buffer[: min(left, len(buffer))]
-            read = os.preadv(self._descriptor, [view], offset)
-            if read < len(view):
-                raise OSError(f"the file ended {left - read} octets early")
-            left -= read
-            offset += read
-            yield view, not left
+        """See `DataSetSource`; once."""
+        piece = self._piece_octets(fragment_octets)
+        while True:
+            view = self._read(piece) if self._preloaded is None else self._preloaded
+            self._preloaded = None
+            if self._on_read is not None:
+                self._on_read(len(view))
+            yield view, not self._left
+            if not self._left:
+                return
+
+    def _piece_octets(self, fragment_octets: int) -> int:
+        whole = len(self._buffer) // fragment_octets * fragment_octets
+        return whole or len(self._buffer)
+
+    def _read(self, piece: int) -> memoryview:
+        view = self._buffer[: min(self._left, piece)]
+        try:
+            read = os.preadv(self._descriptor, [view], self._offset)
+        except OSError as error:
+            raise SourceError(f"it can't be read: {error.strerror or error}") from error
+        if read < len(view):
+            raise SourceError(f"it ended {self._left - read} octets early: it is being changed")
+        self._left -= read
+        self._offset += read
+        return view

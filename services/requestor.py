@@ -1,6 +1,6 @@
 """Making an association: PS3.8 7.1.2, the requestor's side."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ from dulcet.errors import (
     AssociationRejectedError,
     NoAcceptedContextError,
 )
-from dulcet.services.association import Association, Trace
-from dulcet.services.limits import NO_TIMERS
+from dulcet.services.association import Association
+from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.transport import connect
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Connect, Connection, Transition
 from dulcet.ul.items import Item, PresentationContextRQ
@@ -53,6 +53,7 @@ async def associate(
     *,
     user_items: Sequence[Item] = (),
     max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH,
+    limits: Limits = NO_TIMERS,
     trace: Trace | None = None,
     on_transition: "Callable[[Transition], None] | None" = None,
 ) -> AsyncIterator[Association]:
@@ -64,7 +65,7 @@ async def associate(
     """
     transport = await connect(peer.host, peer.port, peer.tls, peer.server_name)
     connection = Connection(is_requestor=True, max_pdu_length=max_pdu_length, on_transition=on_transition)
-    association = Association(connection, transport, limits=NO_TIMERS, trace=trace)
+    association = Association(connection, transport, limits=limits, trace=trace)
     try:
         await _establish(association, peer, contexts, user_items, max_pdu_length)
         yield association
@@ -117,10 +118,10 @@ async def _establish(
     if not negotiated.contexts:
         await association.release()
         refusals = _refusals(negotiated.refused)
-        raise NoAcceptedContextError(f"{peer} accepted none of the presentation contexts: {refusals}")
+        raise NoAcceptedContextError(f"{peer} accepted none of the presentation contexts: {refusals}", refused=negotiated.refused)
 
 
-def _refusals(refused: "dict[int, int]") -> str:
+def _refusals(refused: Mapping[int, int]) -> str:
     counts: dict[str, int] = {}
     for result in refused.values():
         text = CONTEXT_RESULTS.get(result, f"result {result} (not defined)")

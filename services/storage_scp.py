@@ -1,0 +1,77 @@
+"""Storage SCP: C-STORE performed, PS3.4 Annex B, PS3.7 9.1.1.
+
+The object goes to `storage` as it comes; 0000H is sent when `storage` says that it is safe, whatever that means there.
+"""
+
+from collections.abc import Callable, Iterable
+
+from dulcet.dimse.messages import CStoreRQ, Message
+from dulcet.dimse.status import PROCESSING_FAILURE, SUCCESS
+from dulcet.dimse.uids import STORAGE_SOP_CLASSES
+from dulcet.errors import StorageError
+from dulcet.services.acceptor import Operation
+from dulcet.services.association import Association, Received
+from dulcet.services.data_sets import Sink
+from dulcet.services.storage import IncomingObject, Storage, StoredObject
+from dulcet.ul.negotiation import AcceptedContext
+
+StoreObserver = Callable[[Association, CStoreRQ, StoredObject | StorageError], None]
+"""Told of each C-STORE what became of it."""
+
+
+def storage_operation(
+    storage: Storage,
+    *,
+    sop_classes: Iterable[str] = STORAGE_SOP_CLASSES,
+    observe: StoreObserver = lambda _association, _request, _outcome: None,
+) -> Operation:
+    """C-STORE into `storage` for the contexts of `sop_classes`."""
+
+    def open_sink(association: Association, context: AcceptedContext, message: Message) -> Sink:
+        assert isinstance(message, CStoreRQ)
+        calling = "" if association.request is None else association.request.calling_ae_title
+        try:
+            return storage.begin(
+                sop_class_uid=message.affected_sop_class_uid,
+                sop_instance_uid=message.affected_sop_instance_uid,
+                transfer_syntax_uid=context.transfer_syntax,
+                calling_ae_title=calling,
+            )
+        except StorageError as error:
+            return _Refused(error)
+
+    async def perform(association: Association, received: Received) -> None:
+        request, sink = received.message, received.sink
+        assert isinstance(request, CStoreRQ)
+        try:
+            outcome = await _finish(sink)
+        except StorageError as error:
+            observe(association, request, error)
+            response = request.response(status=error.status, error_comment=str(error))
+        else:
+            observe(association, request, outcome)
+            response = request.response(status=SUCCESS)
+        await association.send(received.context.context_id, response)
+
+    return Operation(perform=perform, sop_classes=frozenset(sop_classes), open_sink=open_sink)
+
+
+async def _finish(sink: Sink | None) -> StoredObject:
+    if isinstance(sink, IncomingObject):
+        return await sink.finish()
+    if isinstance(sink, _Refused):
+        raise sink.error
+    raise StorageError("no data set came with the C-STORE-RQ", status=PROCESSING_FAILURE)
+
+
+class _Refused:
+    """An object that could not be begun: what comes is dropped, and the answer is known."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
+
+    def write(self, fragment: memoryview) -> None:
+        """Nothing: the association goes on."""
+
+    def abandon(self) -> None:
+        """Nothing to let go of."""

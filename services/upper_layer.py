@@ -1,0 +1,324 @@
+"""The trio shell round `ul.Connection`: PS3.8 performed on a transport connection, either role.
+
+Whoever waits reads: the task that needs something from the peer reads the connection until it is there, and what
+belongs to others is handed to them. So a conversation of one operation at a time costs no task switch, and several
+operations at once need no task of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from dulcet.dimse.messages import Message, UnacceptableMessage
+from dulcet.errors import (
+    AssociationAbortedError,
+    AssociationError,
+    ConnectionLostError,
+    DecodeError,
+    PeerProtocolError,
+    PeerTimeoutError,
+)
+from dulcet.services.limits import Limits
+from dulcet.services.timers import NEVER, Expiry, Timers
+from dulcet.services.transport import Transport
+from dulcet.ul.connection import (
+    Close,
+    Connection,
+    Effect,
+    Indicate,
+    IndicateProviderAbort,
+    Send,
+    StartArtim,
+    StopArtim,
+)
+from dulcet.ul.deviation import Deviation
+from dulcet.ul.pdu import AAbort, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF
+from dulcet.ul.reasons import explain_abort
+from dulcet.ul.table import State
+
+ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn't get out
+
+
+class Trace(Protocol):
+    """Sees the conversation: the association's PDUs and the messages, each as it is sent (">") or received ("<")."""
+
+    def __call__(self, direction: str, said: AnyPDU | Message | UnacceptableMessage, /) -> None:
+        """Called in the order of the wire."""
+
+
+class UpperLayer:
+    """Performs the effects of a connection, reads for whoever waits, and remembers how it ended.
+
+    Errors: `AssociationError` and its kinds, the same one for every task that waits when the association ends.
+    """
+
+    def __init__(self, connection: Connection, transport: Transport, *, limits: Limits, trace: Trace | None) -> None:
+        self.connection = connection
+        self.transport = transport
+        self.trace = trace
+        self.deviations: list[Deviation] = []
+        """What the peer got wrong so far."""
+        self.failure: AssociationError | None = None
+        """How the association ended, when it was not released."""
+        self._limits = limits
+        self._timers = Timers(limits)
+        self._established: AnyPDU | None = None
+        self._release_requested = False
+        self._released = False
+        self._is_reading = False
+        self._waiters = trio.lowlevel.ParkingLot()
+        self._send_lock = trio.Lock()
+        self._is_cut = False
+
+    # For the layer above --------------------------------------------------------------------------------------------
+
+    def p_data(self, pdu: PDataTF) -> None:
+        """P-DATA indication; DecodeError for what breaks PS3.8 Annex E or PS3.7."""
+        raise NotImplementedError
+
+    def is_idle(self) -> bool:
+        """Whether the idle timer may run."""
+        return True
+
+    def is_in_message(self) -> bool:
+        """Whether part of a message has come."""
+        return False
+
+    def said(self, said: AnyPDU | Message) -> None:
+        """Tell the trace what is sent."""
+        if self.trace is not None:
+            self.trace(">", said)
+
+    def wake(self) -> None:
+        """Something has come that a waiting task may want."""
+        self._waiters.unpark_all()
+
+    def check(self) -> None:
+        """Raise how the association ended, if it did."""
+        if self.failure is not None:
+            raise self.failure
+
+    # Association and release ----------------------------------------------------------------------------------------
+
+    async def association_pdu(self) -> AnyPDU:
+        """Wait for the A-ASSOCIATE PDU that the role awaits."""
+        await self.read_until(lambda: self._established is not None)
+        assert self._established is not None
+        return self._established
+
+    async def release(self) -> None:
+        """A-RELEASE (PS3.8 7.2), either side of a collision included; the connection is closed after it."""
+        if self.failure is not None or self._released:
+            return
+        await self.perform(self.connection.send(AReleaseRQ()))
+        await self.read_until(lambda: self._released or self._release_requested)
+        if self._release_requested:  # collision: PS3.8 7.2.2.7
+            if self.connection.state is State.STA9:
+                await self.perform(self.connection.send(AReleaseRP()))
+                await self.read_until(lambda: self._released)
+            else:
+                await self.read_until(lambda: self._released)
+                await self.answer_release()
+        self.transport.close()
+
+    async def answer_release(self) -> None:
+        """A-RELEASE response: always affirmative. Waits for the peer to close, or for ARTIM (Sta13)."""
+        await self.perform(self.connection.send(AReleaseRP()))
+        await self.wait_closed()
+
+    async def abort(self) -> None:
+        """A-ABORT, unless there is nothing to abort; then wait as Sta13 asks."""
+        if self.connection.state not in (State.STA1, State.STA2, State.STA13):
+            self.fail(AssociationAbortedError("the association was aborted", source=0, reason=0, by_peer=False))
+            await self.perform(self.connection.send(AAbort()))
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Sta13: discard what still comes until the peer closes or ARTIM expires."""
+        try:
+            while self.connection.state is State.STA13:
+                await self._fill()
+                while (effects := self.connection.next_effects()) is not None:
+                    await self.perform(effects)
+        except OSError:
+            self.connection.transport_closed()
+        finally:
+            self.transport.close()
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    async def read_until(self, is_ready: Callable[[], object]) -> None:
+        """Read, or let the task that does, until `is_ready()`; raises how the association ended, if it ends before.
+
+        Cancelled, nothing that came is lost.
+        """
+        while not is_ready():
+            self.check()
+            if self._is_reading:
+                await self._waiters.park()
+                continue
+            self._is_reading = True
+            try:
+                while not is_ready() and self.failure is None:
+                    await self._read_step()
+            finally:
+                self._is_reading = False
+                self._waiters.unpark_all()
+
+    async def _read_step(self) -> None:
+        effects = self.connection.next_effects()
+        if effects is not None:
+            await self.perform(effects)
+            return
+        try:
+            await self._fill()
+        except OSError as error:
+            self._transport_lost(error)
+
+    async def _fill(self) -> None:
+        buffer = self.connection.receive_buffer()
+        timers = self._timers
+        deadline = timers.deadline(self.connection.pending_octets, self.is_in_message(), self.is_idle())
+        if deadline == NEVER:
+            count = await self.transport.receive_into(buffer)
+        else:
+            count = -1
+            with trio.move_on_at(deadline):
+                count = await self.transport.receive_into(buffer)
+            if count < 0:
+                await self._expired()
+                return
+        if count:
+            self.connection.received(count)
+            timers.received(count)
+        else:
+            await self.perform(self.connection.transport_closed())
+            self.transport.close()
+
+    async def _expired(self) -> None:
+        why = self._timers.why_expired()
+        if why is None:
+            return
+        if why is Expiry.ARTIM:
+            await self.perform(self.connection.artim_expired())
+        elif self.connection.state not in (State.STA1, State.STA13):
+            await self.perform(self.connection.send(AAbort()))
+        self.fail(PeerTimeoutError(why.value))
+
+    # Performing -----------------------------------------------------------------------------------------------------
+
+    async def perform(self, effects: tuple[Effect, ...]) -> None:
+        """Do what the connection asks for, in its order."""
+        for effect in effects:
+            if type(effect) is Indicate:
+                await self._indicated(effect)
+            elif type(effect) is Send:
+                await self._send_control(effect)
+            elif type(effect) is StartArtim:
+                self._timers.start_artim()
+            elif type(effect) is StopArtim:
+                self._timers.stop_artim()
+            elif type(effect) is Close:
+                self.transport.close()
+            elif type(effect) is IndicateProviderAbort:
+                self._provider_abort(effect.cause)
+
+    async def _indicated(self, indication: Indicate) -> None:
+        pdu = indication.pdu
+        self._timers.progressed()
+        if type(pdu) is PDataTF:
+            try:
+                self.p_data(pdu)
+            except DecodeError as error:
+                await self._reject(error)
+            return
+        self.deviations.extend(indication.deviations)
+        if self.trace is not None:
+            self.trace("<", pdu)
+        if type(pdu) is AReleaseRQ:
+            self._release_requested = True
+        elif type(pdu) is AReleaseRP:
+            self._released = True
+        elif type(pdu) is AAbort:
+            self.fail(_aborted(pdu))
+        else:
+            self._established = pdu
+
+    async def _reject(self, error: DecodeError) -> None:
+        """A fault that only DIMSE could see: A-ABORT of the provider with its reason, or of the user without one."""
+        if error.abort_reason:
+            await self.perform(self.connection.reject_received(error))
+            return
+        self._provider_abort(error)
+        await self.perform(self.connection.send(AAbort()))
+
+    async def _send_control(self, effect: Send) -> None:
+        """A PDU of the association itself: it waits for the message being sent, but not for ever."""
+        with trio.move_on_after(ABORT_PATIENCE) as patience:
+            async with self._send_lock:
+                if self._is_cut:
+                    self.transport.close()
+                    return
+                patience.deadline = self._write_deadline()
+                try:
+                    await self.transport.send(effect.buffers)
+                except OSError as error:
+                    self._transport_lost(error)
+        if patience.cancelled_caught:
+            self._stalled()
+
+    async def write(self, buffers: Sequence[bytes | memoryview]) -> None:
+        """Write part of a message; the caller holds the send lock. Cancelled inside it, only an abort can follow."""
+        deadline = self._write_deadline()
+        try:
+            if deadline == NEVER:
+                await self.transport.send(buffers)
+                return
+            with trio.move_on_at(deadline) as scope:
+                await self.transport.send(buffers)
+            if scope.cancelled_caught:
+                self._stalled()
+        except OSError as error:
+            self._transport_lost(error)
+        self.check()
+
+    def _write_deadline(self) -> float:
+        stall = self._limits.write_stall
+        return NEVER if stall is None else trio.current_time() + stall
+
+    # Failing --------------------------------------------------------------------------------------------------------
+
+    def fail(self, error: AssociationError) -> None:
+        """The association is over for this reason, unless it was over before."""
+        if self.failure is None:
+            self.failure = error
+        self._waiters.unpark_all()
+
+    def _stalled(self) -> None:
+        self._is_cut = True
+        self.fail(PeerTimeoutError("the peer does not read what it is sent"))
+        self.transport.close()
+
+    def _provider_abort(self, cause: DecodeError | None) -> None:
+        if cause is None:
+            self.fail(ConnectionLostError("the connection was lost"))
+        else:
+            self.fail(PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}"))
+
+    def _transport_lost(self, error: OSError) -> None:
+        """The connection broke; if the peer's A-ABORT had come before, that is what happened."""
+        connection = self.connection
+        connection.received(self.transport.try_receive_into(connection.receive_buffer()))
+        while (effects := connection.next_effects()) is not None:
+            for effect in effects:
+                if isinstance(effect, Indicate) and type(effect.pdu) is AAbort:
+                    self.fail(_aborted(effect.pdu))
+        connection.transport_closed()
+        self.fail(ConnectionLostError(f"the connection was lost ({error.strerror or error})"))
+        self.transport.close()
+
+
+def _aborted(pdu: AAbort) -> AssociationAbortedError:
+    text = f"the peer aborted the association ({explain_abort(pdu.source, pdu.reason)})"
+    return AssociationAbortedError(text, source=pdu.source, reason=pdu.reason)
