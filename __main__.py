@@ -1,0 +1,5 @@
+"""`python -m dulcet` is `dulcet`."""
+
+from dulcet.cli import main
+
+main()

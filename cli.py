@@ -1,0 +1,110 @@
+"""The command line: finds the command, runs it, and turns what went wrong into a sentence and an exit code.
+
+The commands live in `dulcet.commands`, one module each, and are imported when they are called: `dulcet echo` loads
+neither pydicom nor rich.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from dulcet.errors import DulcetError
+from dulcet.escape import quote
+
+EXIT_INTERNAL = 70  # sysexits: a fault of ours
+EXIT_INTERRUPTED = 130
+
+COMMANDS = {
+    "echo": ("dulcet.commands.echo:echo", "Ask peers whether they are there (C-ECHO)."),
+    "send": ("dulcet.commands.send:send", "Send files, folders, DICOMDIRs and zip files to a peer (C-STORE)."),
+    "serve": ("dulcet.commands.serve:serve", "Receive objects: a storage SCP."),
+    "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
+    "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),
+    "demo": ("dulcet.commands.demo:demo", "Two application entities on this machine, talking."),
+}
+"""Name, where it is, what it does in one line."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is called; a word that is none gets the nearest one named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table, which is the order of need."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """As click does, with a suggestion."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"There is no command {quote(args[0])!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DULCET", "max_content_width": 110},
+)
+@click.version_option(package_name="dulcet", prog_name="dulcet")
+def cli() -> None:
+    """The DICOM network: echo, send, receive, and look at the protocol.
+
+    A PEER is AET@HOST:PORT, HOST:PORT, or HOST PORT with -aec AET. Every command takes --json for programs and -v to
+    show the conversation. Exit codes: 0 done, 1 partly failed, 2 usage, 65 not DICOM, 66 no input, 68 unknown host,
+    69 unavailable, 75 try again later, 76 protocol error, 77 refused, 78 configuration.
+    """
+
+
+def main() -> None:
+    """The `dulcet` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; no traceback leaves here (DULCET_DEBUG=1 shows it)."""
+    try:
+        code = cli.main(arguments, prog_name="dulcet", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except DulcetError as error:
+        click.echo(f"dulcet: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("dulcet: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("DULCET_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {quote(str(error), 300)}"
+        click.echo(f"dulcet: a fault of dulcet's own: {text} (DULCET_DEBUG=1 shows where)", err=True)
+        return EXIT_INTERNAL
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Options that commands share, spelt once."""
+
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.ul.items import Item, UserIdentityRQ
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_AE_TITLE = "DULCET"
+DEFAULT_CALLED_AE_TITLE = "ANY-SCP"
+FILE = click.Path(path_type=Path)
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def conversation_options(command: F) -> F:
+    """--json, -v, -q."""
+    return _all(
+        click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
+        click.option("-v", "--verbose", count=True, help="Show the conversation; twice: the state machine too."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, no prose."),
+    )(command)
+
+
+def peer_options(command: F) -> F:
+    """--aet, -aec, --timeout."""
+    return _all(
+        click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title."),
+        click.option("--aec", "-aec", metavar="AET", help="The peer's AE title, if PEER doesn't say it."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0.1),
+            default=30.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="For the association, and for each response.",
+        ),
+    )(command)
+
+
+def tls_client_options(command: F) -> F:
+    """--tls and the files for it."""
+    return _all(
+        click.option("--tls", is_flag=True, help="Speak TLS; the peer's certificate is verified."),
+        click.option("--tls-ca", type=FILE, metavar="FILE", help="Authorities to trust instead of the system's."),
+        click.option("--tls-cert", type=FILE, metavar="FILE", help="Our certificate, if the peer asks for one."),
+        click.option("--tls-key", type=FILE, metavar="FILE", help="The key of --tls-cert, if not in the same file."),
+        click.option("--tls-name", metavar="NAME", help="The name on the peer's certificate, if not its host name."),
+    )(command)
+
+
+def identity_options(command: F) -> F:
+    """User identity negotiation, PS3.7 D.3.3.7."""
+    return _all(
+        click.option("--user", metavar="NAME", help="User identity: a name."),
+        click.option("--password-file", type=FILE, metavar="FILE", help="User identity: the passcode of --user."),
+        click.option("--kerberos-file", type=FILE, metavar="FILE", help="User identity: a Kerberos service ticket."),
+        click.option("--saml-file", type=FILE, metavar="FILE", help="User identity: a SAML assertion."),
+        click.option("--jwt-file", type=FILE, metavar="FILE", help="User identity: a JSON Web Token."),
+        click.option("--user-response", is_flag=True, help="Ask the peer to confirm the identity."),
+    )(command)
+
+
+def tls_client(tls: bool, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """The TLS context that the options describe; None without TLS."""
+    if not tls and (ca or cert or key):
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key need --tls")
+    if not tls:
+        return None
+    from dulcet.services.tls import client_context
+
+    return client_context(ca=ca, cert=cert, key=key)
+
+
+def user_identity(
+    user: str | None,
+    password_file: Path | None,
+    kerberos_file: Path | None,
+    saml_file: Path | None,
+    jwt_file: Path | None,
+    user_response: bool,
+) -> tuple[Item, ...]:
+    """The User Identity Sub-Item that the options describe; none without them."""
+    files = {3: kerberos_file, 4: saml_file, 5: jwt_file}
+    given = [kind for kind, file in files.items() if file is not None]
+    if len(given) + (user is not None) > 1:
+        raise click.UsageError("only one user identity can be given")
+    if password_file is not None and user is None:
+        raise click.UsageError("--password-file needs --user")
+    secondary = b""
+    if user is not None:
+        kind, primary = 1 if password_file is None else 2, user.encode()
+        if password_file is not None:
+            secondary = _octets(password_file).rstrip(b"\r\n")
+    elif given:
+        kind = given[0]
+        primary = _octets(files[kind])
+    else:
+        return ()
+    return (
+        UserIdentityRQ(
+            user_identity_type=kind,
+            positive_response_requested=int(user_response),
+            primary_field=primary,
+            secondary_field=secondary,
+        ),
+    )
+
+
+def _octets(path: Path | None) -> bytes:
+    assert path is not None
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from error
+    if len(octets) > 0xFFFF:
+        raise ConfigurationError(f"{path}: a user identity field has at most 65535 octets, this has {len(octets)}")
+    return octets
+
+
+def ae_title(text: str) -> str:
+    """`text` as an AE title (PS3.5 6.2): 1 to 16 printable characters without a backslash."""
+    stripped = text.strip(" ")
+    if not stripped or len(stripped) > 16 or not (stripped.isascii() and stripped.isprintable()) or "\\" in stripped:
+        raise ConfigurationError(f"{text!r} is no AE title: 1 to 16 printable characters, no backslash")
+    return stripped
+
+
+def split_peers(words: Sequence[str]) -> list[str]:
+    """PEER words, `HOST PORT` joined to `HOST:PORT` as people's fingers know it."""
+    peers: list[str] = []
+    for word in words:
+        if peers and word.isdigit() and ":" not in peers[-1]:
+            peers[-1] += f":{word}"
+        else:
+            peers.append(word)
+    return peers

@@ -1,0 +1,201 @@
+"""`dulcet send`: files, folders, DICOMDIRs and zip files to a peer."""
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from dulcet.commands import conversation
+from dulcet.commands.options import (
+    FILE,
+    conversation_options,
+    identity_options,
+    peer_options,
+    split_peers,
+    tls_client,
+    tls_client_options,
+    user_identity,
+)
+from dulcet.commands.peers import peers
+from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.services.requestor import Peer
+from dulcet.station.advice import advice
+from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
+from dulcet.station.files import FileToSend, Problem, Unusable, find_files
+from dulcet.station.progress import Transfer, show_progress
+from dulcet.station.report import SendReport
+from dulcet.station.sending import Sender, SendOptions
+from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
+
+EXIT_NOT_DICOM, EXIT_NO_INPUT = 65, 66
+_PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_INPUT}
+
+
+@click.command()
+@click.argument("peer_and_files", nargs=-1, required=True, metavar="PEER FILE...")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Associations at once.")
+@click.option(
+    "--async-window",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Operations outstanding on each association, if the peer agrees.",
+)
+@click.option("--no-convert", is_flag=True, help="Send in the files' own transfer syntaxes or not at all.")
+@click.option(
+    "--max-pdu",
+    type=click.IntRange(4096, 16 * 1024 * 1024),
+    default=DEFAULT_MAX_PDU_LENGTH,
+    show_default=True,
+    metavar="OCTETS",
+    help="The largest PDU that we take.",
+)
+@click.option("--retries", type=click.IntRange(0), default=2, show_default=True, help="For failures that may pass.")
+@click.option("--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each file (.csv or .json).")
+@peer_options
+@tls_client_options
+@identity_options
+@conversation_options
+def send(
+    peer_and_files: tuple[str, ...],
+    jobs: int,
+    async_window: int,
+    no_convert: bool,
+    max_pdu: int,
+    retries: int,
+    report_file: Path | None,
+    aet: str,
+    aec: str | None,
+    timeout: float,
+    tls: bool,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_name: str | None,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+    **identity: Any,
+) -> int:
+    """Send FILEs to PEER (C-STORE): DICOM files, folders with all below them, DICOMDIRs, zip files.
+
+    What a peer does not take as it is, is converted between the uncompressed transfer syntaxes or inflated. The report
+    says what happened to every file; the exit code is 0 only if all were stored.
+    """
+    words = split_peers(peer_and_files[:2]) + list(peer_and_files[2:])
+    if len(words) < 2:
+        raise click.UsageError("what should be sent? Name files or folders after the peer")
+    context = tls_client(tls, tls_ca, tls_cert, tls_key)
+    (peer,) = peers(words[:1], called=aec, calling=aet, tls=context, server_name=tls_name)
+    options = SendOptions(
+        jobs=jobs,
+        window=async_window,
+        convert=not no_convert,
+        max_pdu_length=max_pdu,
+        retries=retries,
+        timeout=timeout,
+        user_items=user_identity(**identity),
+    )
+    _check_writable(report_file)
+    job = _SendJob(peer, options, as_json=as_json, verbose=verbose, quiet=quiet, report_file=report_file)
+    return trio.run(job.run, words[1:])
+
+
+def _check_writable(path: Path | None) -> None:
+    if path is not None:
+        try:
+            path.open("a").close()
+        except OSError as error:
+            raise ConfigurationError(f"the report can't be written to {path}: {error.strerror}") from error
+
+
+@dataclass
+class _SendJob:
+    peer: Peer
+    options: SendOptions
+    as_json: bool
+    verbose: int
+    quiet: bool
+    report_file: Path | None
+
+    async def run(self, paths: list[str]) -> int:
+        """Find, send, report; the exit code."""
+        events = EventStream()
+        report = SendReport(str(self.peer))
+        events.subscribe(report)
+        if self.as_json:
+            events.subscribe(JSONLinesWriter(sys.stdout))
+        started = time.monotonic()
+        interrupted = 0
+        sender: Sender | None = None
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+
+                async def watch() -> None:
+                    nonlocal interrupted
+                    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                        async for number in signals:
+                            interrupted = number
+                            scope.cancel()
+
+                nursery.start_soon(watch)
+                files = await trio.to_thread.run_sync(self._find, paths, events)
+                transfer = Transfer(total_objects=len(files), total_octets=sum(file.size for file in files))
+                nursery.start_soon(self._progress, transfer)
+                sender = Sender(
+                    self.peer,
+                    self.options,
+                    events,
+                    transfer,
+                    trace=conversation.trace(self.verbose),
+                    on_transition=conversation.on_transition(self.verbose),
+                )
+                await sender.send(files)
+                nursery.cancel_scope.cancel()
+        seconds = time.monotonic() - started
+        summary = report.summary(seconds)
+        events(summary)
+        self._tell(report, sender, seconds)
+        return 128 + interrupted if interrupted else summary.exit_code
+
+    def _find(self, paths: list[str], events: EventStream) -> list[FileToSend]:
+        files: list[FileToSend] = []
+        for found in find_files(paths):
+            if isinstance(found, FileToSend):
+                files.append(found)
+            else:
+                events(_not_sendable(found))
+        return files
+
+    async def _progress(self, transfer: Transfer) -> None:
+        await show_progress(transfer, sys.stderr, quiet=self.quiet or self.as_json)
+
+    def _tell(self, report: SendReport, sender: Sender | None, seconds: float) -> None:
+        if not self.as_json and not self.quiet:
+            click.echo(report.text(seconds))
+        error = None if sender is None else sender.last_failure
+        if error is not None and report.exit_code:
+            for line in advice(error, self.peer):
+                click.echo(f"  {line}", err=True)
+        if self.report_file is not None:
+            try:
+                report.write(self.report_file)
+            except OSError as failure:
+                raise NoInputError(f"the report can't be written to {self.report_file}: {failure.strerror}") from failure
+
+
+def _not_sendable(found: Unusable) -> StoreResult:
+    code = _PROBLEM_CODES.get(found.problem, EXIT_NOT_DICOM)
+    return StoreResult(
+        name=found.name,
+        outcome=Outcome.NOT_SENT if found.is_failure else Outcome.SKIPPED,
+        explanation=found.reason,
+        exit_code=code if found.is_failure else 0,
+        attempts=0,
+    )
