@@ -1,4 +1,4 @@
-"""The transfer syntaxes of PS3.6 Table A-1: what they are called and how their data sets are encoded (PS3.5 Annex A)."""
+"""The transfer syntaxes of PS3.6 Table A-1: their names, and how their data sets are encoded (PS3.5 Annex A)."""
 
 from dataclasses import dataclass
 

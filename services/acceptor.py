@@ -163,14 +163,14 @@ class Acceptor:
     async def _perform(self, association: Association, received: Received) -> None:
         message, context = received.message, received.context
         status = self._why_not(context, message)
-        if status is None:
+        if status is None and isinstance(message, Message):
             association.is_busy = True
             try:
                 await self.operations[type(message)].perform(association, received)
             finally:
                 association.is_busy = False
         else:
-            await association.send(context.context_id, message.response(status=status))
+            await association.send(context.context_id, message.response(status=status or UNRECOGNIZED_OPERATION))
 
     def _why_not(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> int | None:
         """The status that refuses a request; None when it can be performed (PS3.7 9.1, 10.1)."""

@@ -188,8 +188,9 @@ class Association(UpperLayer):
     def p_data(self, pdu: PDataTF) -> None:
         """See `UpperLayer`."""
         for part in self._assembler.feed(pdu.values):
-            if type(part) is CommandReceived:
-                self.deviations.extend(part.deviations)
+            if part.deviations:
+                self.note(part.deviations)
+            if isinstance(part, CommandReceived):
                 self._command(self.negotiated.contexts[part.context_id], part.message)
             else:
                 assert self._incoming is not None
@@ -214,10 +215,12 @@ class Association(UpperLayer):
     def _command(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> None:
         if self.trace is not None:
             self.trace("<", message)
-        sink = None
+        sink: Sink | None = None
         if message.has_data_set:
-            open_sink = open_identifier if isinstance(message, UnacceptableMessage) else self.open_sink
-            sink = open_sink(context, message)
+            if isinstance(message, UnacceptableMessage):
+                sink = open_identifier(context, message)
+            else:
+                sink = self.open_sink(context, message)
         self._incoming = Received(context, message, sink)
         if sink is None:
             self._message_done()

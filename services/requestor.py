@@ -15,6 +15,7 @@ from dulcet.errors import (
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.transport import connect
+from dulcet.services.upper_layer import Trace
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Connect, Connection, Transition
 from dulcet.ul.items import Item, PresentationContextRQ
 from dulcet.ul.negotiation import outcome, propose
@@ -118,7 +119,9 @@ async def _establish(
     if not negotiated.contexts:
         await association.release()
         refusals = _refusals(negotiated.refused)
-        raise NoAcceptedContextError(f"{peer} accepted none of the presentation contexts: {refusals}", refused=negotiated.refused)
+        raise NoAcceptedContextError(
+            f"{peer} accepted none of the presentation contexts: {refusals}", refused=negotiated.refused
+        )
 
 
 def _refusals(refused: Mapping[int, int]) -> str:

@@ -37,6 +37,7 @@ from dulcet.ul.pdu import AAbort, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF
 from dulcet.ul.reasons import explain_abort
 from dulcet.ul.table import State
 
+MAX_DEVIATIONS = 1000  # a peer must not fill our memory with its mistakes
 ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn't get out
 
 
@@ -58,7 +59,7 @@ class UpperLayer:
         self.transport = transport
         self.trace = trace
         self.deviations: list[Deviation] = []
-        """What the peer got wrong so far."""
+        """What the peer got wrong so far; the first MAX_DEVIATIONS of it."""
         self.failure: AssociationError | None = None
         """How the association ended, when it was not released."""
         self._limits = limits
@@ -89,6 +90,10 @@ class UpperLayer:
         """Tell the trace what is sent."""
         if self.trace is not None:
             self.trace(">", said)
+
+    def note(self, deviations: Sequence[Deviation]) -> None:
+        """Remember what the peer got wrong."""
+        self.deviations.extend(deviations[: MAX_DEVIATIONS - len(self.deviations)])
 
     def wake(self) -> None:
         """Something has come that a waiting task may want."""
@@ -233,7 +238,7 @@ class UpperLayer:
             except DecodeError as error:
                 await self._reject(error)
             return
-        self.deviations.extend(indication.deviations)
+        self.note(indication.deviations)
         if self.trace is not None:
             self.trace("<", pdu)
         if type(pdu) is AReleaseRQ:

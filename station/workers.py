@@ -16,8 +16,8 @@ EXIT_INTERNAL = 70
 def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket]) -> int:
     """Fork `settings.workers` processes that serve on `sockets` and wait for them; the first exit code that isn't 0.
 
-    The limits on associations hold for each process in its share. Signals are passed on. When a worker dies of itself the
-    others are ended too: a server at half its strength should be seen.
+    The limits on associations hold for each process in its share. Signals are passed on. When a worker dies of itself
+    the others are ended too: a server at half its strength should be seen.
     """
     count = settings.workers
     limits = replace(

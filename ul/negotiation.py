@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from dulcet.ul.fields import AETitle
 from dulcet.ul.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dulcet.ul.items import (
     APPLICATION_CONTEXT_NAME,
@@ -26,7 +27,7 @@ from dulcet.ul.items import (
     UserIdentityRQ,
     UserInformation,
 )
-from dulcet.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, AETitle
+from dulcet.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ
 from dulcet.ul.validity import MIN_MAXIMUM_LENGTH
 
 ACCEPTANCE, NO_REASON, ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 2, 3, 4  # Table 9-18
