@@ -39,7 +39,9 @@ def describe(said: AnyPDU | Message | UnacceptableMessage) -> str:
             lines = [f"{said.NAME} called {quote(said.called_ae_title)!r}, calling {quote(said.calling_ae_title)!r}"]
             for context in said.presentation_contexts:
                 syntaxes = ", ".join(quote(name) for name in context.transfer_syntaxes)
-                lines.append(f"      context {context.context_id}: {quote(context.abstract_syntax or '')} in {syntaxes}")
+                lines.append(
+                    f"      context {context.context_id}: {quote(context.abstract_syntax or '')} in {syntaxes}"
+                )
             return "\n".join(lines)
         case AAssociateAC():
             lines = [f"{said.NAME} by {quote(said.implementation_version_name or said.implementation_class_uid or '')}"]

@@ -31,7 +31,9 @@ def demo(keep: bool) -> int:
             click.echo(f"1. A storage SCP is serving: {peer}, storing in {received}")
             _run("2. Is it there?", "echo", peer)
             files = _sources()
-            code = _run(f"3. {len(files)} DICOM files that come with pydicom are sent:", "send", peer, str(_test_files()))
+            code = _run(
+                f"3. {len(files)} DICOM files that come with pydicom are sent:", "send", peer, str(_test_files())
+            )
         _compare(files, received)
         if code not in (0, 1):
             raise DulcetError("sending failed")

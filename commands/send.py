@@ -38,7 +38,9 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
 
 @click.command()
 @click.argument("peer_and_files", nargs=-1, required=True, metavar="PEER FILE...")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Associations at once.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Associations at once."
+)
 @click.option(
     "--async-window",
     type=click.IntRange(1, 256),
@@ -57,7 +59,9 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
     help="The largest PDU that we take.",
 )
 @click.option("--retries", type=click.IntRange(0), default=2, show_default=True, help="For failures that may pass.")
-@click.option("--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each file (.csv or .json).")
+@click.option(
+    "--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each file (.csv or .json)."
+)
 @peer_options
 @tls_client_options
 @identity_options
@@ -187,7 +191,9 @@ class _SendJob:
             try:
                 report.write(self.report_file)
             except OSError as failure:
-                raise NoInputError(f"the report can't be written to {self.report_file}: {failure.strerror}") from failure
+                raise NoInputError(
+                    f"the report can't be written to {self.report_file}: {failure.strerror}"
+                ) from failure
 
 
 def _not_sendable(found: Unusable) -> StoreResult:

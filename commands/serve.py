@@ -19,7 +19,7 @@ DEFAULT_PORT = 11112
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 
 
-class Octets(click.ParamType):
+class Octets(click.ParamType[int]):
     """`4G`, `500M`, `1048576`."""
 
     name = "octets"
@@ -37,7 +37,9 @@ class Octets(click.ParamType):
 
 
 def _seconds(name: str, default: float, text: str) -> Any:
-    return click.option(name, type=click.FloatRange(min=0.1), default=default, show_default=True, metavar="S", help=text)
+    return click.option(
+        name, type=click.FloatRange(min=0.1), default=default, show_default=True, metavar="S", help=text
+    )
 
 
 _LIMITS = Limits()
@@ -45,14 +47,22 @@ _LIMITS = Limits()
 
 @click.command()
 @click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one.")
-@click.option("--bind", "bind_to", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0 is everywhere.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
+)
+@click.option(
+    "--bind", "bind_to", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0 is everywhere."
+)
 @click.option("--directory", type=FILE, default=Path("received"), show_default=True, help="Where objects go.")
 @click.option("--allow", multiple=True, metavar="AET[@CIDR]", help="Who may associate; may be repeated.")
 @click.option("--allow-any", is_flag=True, help="Anybody may associate.")
 @click.option("--any-called-ae", is_flag=True, help="Whatever title we are called by.")
-@click.option("--max-associations", type=click.IntRange(1), default=_LIMITS.max_associations, show_default=True, metavar="N")
-@click.option("--max-per-address", type=click.IntRange(1), default=_LIMITS.max_per_address, show_default=True, metavar="N")
+@click.option(
+    "--max-associations", type=click.IntRange(1), default=_LIMITS.max_associations, show_default=True, metavar="N"
+)
+@click.option(
+    "--max-per-address", type=click.IntRange(1), default=_LIMITS.max_per_address, show_default=True, metavar="N"
+)
 @click.option(
     "--max-pdu",
     type=click.IntRange(4096, 16 * 1024 * 1024),
@@ -88,7 +98,9 @@ _LIMITS = Limits()
     help="The same SOP Instance UID with other contents.",
 )
 @click.option("--max-object", type=Octets(), default="4G", show_default=True, help="Larger ones are refused (A700H).")
-@click.option("--min-free", type=Octets(), help="Free space below which objects are refused. [default: 2 %, at least 1G]")
+@click.option(
+    "--min-free", type=Octets(), help="Free space below which objects are refused. [default: 2 %, at least 1G]"
+)
 @click.option("--lenient-uid", is_flag=True, help="Take UIDs with leading zeros in their components.")
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS with this certificate.")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="Its key, if not in the same file.")
