@@ -1,12 +1,13 @@
 """`dulcet serve`: receive objects, a storage SCP."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, ae_title, conversation_options
+from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, F, ae_title, conversation_options
 from dulcet.services.admission import Admission, AllowedPeer
 from dulcet.services.limits import Limits
 from dulcet.services.listener import bind
@@ -36,7 +37,7 @@ class Octets(click.ParamType[int]):
         return int(number) * _UNITS[unit]
 
 
-def _seconds(name: str, default: float, text: str) -> Any:
+def _seconds(name: str, default: float, text: str) -> Callable[[F], F]:
     return click.option(
         name, type=click.FloatRange(min=0.1), default=default, show_default=True, metavar="S", help=text
     )

@@ -114,7 +114,7 @@ def _check_group_length(found: CommandSet, octets: int) -> None:
     if length is None:
         found.deviates(COMMAND_GROUP_LENGTH, "missing")
     elif length != octets - _GROUP_LENGTH_OCTETS:
-        found.deviates(COMMAND_GROUP_LENGTH, f"{length} announced, {octets - _GROUP_LENGTH_OCTETS} octets follow")
+        found.deviates(COMMAND_GROUP_LENGTH, f"{length!r} announced, {octets - _GROUP_LENGTH_OCTETS} octets follow")
 
 
 def _error(offset: int, explanation: str, what: str = "") -> DecodeError:

@@ -51,7 +51,8 @@ class Message:
     def encode(self) -> bytes:
         """The command set, group length included (PS3.7 6.3.1); ValueError when an element can't hold its value."""
         elements = []
-        for name, encode in _encoders(type(self)):
+        own: Any = type(self)
+        for name, encode in _encoders(own):
             value = getattr(self, name)
             if value is not None:
                 elements.append(encode(value))
@@ -62,7 +63,7 @@ class Message:
 
         `error_comment` is cut to what its element holds; `values` are further fields of the response.
         """
-        response_class = BY_COMMAND_FIELD[self.COMMAND_FIELD | RESPONSE_BIT]
+        response_class: Any = BY_COMMAND_FIELD[self.COMMAND_FIELD | RESPONSE_BIT]
         names = {row.name for row in rows(response_class)}
         given: dict[str, Any] = {
             "message_id_being_responded_to": self.message_id,
@@ -137,8 +138,8 @@ class Row(NamedTuple):
 
 
 @cache
-def rows(message_class: type[Any]) -> tuple[Row, ...]:
-    """The elements that are fields of a message, ascending by tag."""
+def rows(message_class: Any) -> tuple[Row, ...]:
+    """The elements that are fields of a message class, ascending by tag."""
     found = []
     for each in fields(message_class):
         tag = COMMAND_DATA_SET_TYPE if each.name == "has_data_set" else TAGS[each.name]
@@ -150,7 +151,7 @@ _Encoder = Callable[[Any], bytes]
 
 
 @cache
-def _encoders(message_class: type[Any]) -> tuple[tuple[str, _Encoder], ...]:
+def _encoders(message_class: Any) -> tuple[tuple[str, _Encoder], ...]:
     """For each element in order: the attribute and what encodes its value."""
     pairs: list[tuple[int, str, _Encoder]] = []
     for name, tag, _ in rows(message_class):

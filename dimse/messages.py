@@ -146,7 +146,7 @@ def decode_message(octets: bytes | bytearray | memoryview) -> DecodedMessage:
 
 
 def _message(found: CommandSet, command_field: int, has_data_set: bool) -> Message | UnacceptableMessage:
-    message_class: type[Any] | None = MESSAGES.get(command_field)
+    message_class: Any = MESSAGES.get(command_field)
     if found.error is not None:
         return _refuse(found, command_field, has_data_set, MISTYPED_ARGUMENT, str(found.error))
     if message_class is None:
