@@ -121,7 +121,6 @@ class Acceptor:
         address = association.transport.peer_address
         reply = self.admission.refuse(request, address) or answer(request, self.supported)
         await association.perform(connection.send(reply))
-        association.said(reply)
         if isinstance(reply, AAssociateRJ):
             self.observers.rejected(request, reply, address)
             await association.wait_closed()

@@ -157,7 +157,8 @@ class Association(UpperLayer):
             await self._send_lock.acquire()
         try:
             self.check()
-            self.said(message)
+            if self.trace is not None:
+                self.trace(">", message)
             await self._send_locked(context_id, message, data_set)
         except BaseException:
             self._is_cut = True

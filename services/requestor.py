@@ -103,7 +103,6 @@ async def _establish(
     )
     effects = association.connection.send(request)
     assert effects == (Connect(),)
-    association.said(request)
     await association.perform(association.connection.transport_connected())
     response = await association.association_pdu()
     if isinstance(response, AAssociateRJ):

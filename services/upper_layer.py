@@ -33,7 +33,7 @@ from dulcet.ul.connection import (
     StopArtim,
 )
 from dulcet.ul.deviation import Deviation
-from dulcet.ul.pdu import AAbort, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF
+from dulcet.ul.pdu import AAbort, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF, decode_pdu
 from dulcet.ul.reasons import explain_abort
 from dulcet.ul.table import State
 
@@ -85,11 +85,6 @@ class UpperLayer:
     def is_in_message(self) -> bool:
         """Whether part of a message has come."""
         return False
-
-    def said(self, said: AnyPDU | Message) -> None:
-        """Tell the trace what is sent."""
-        if self.trace is not None:
-            self.trace(">", said)
 
     def note(self, deviations: Sequence[Deviation]) -> None:
         """Remember what the peer got wrong."""
@@ -260,6 +255,8 @@ class UpperLayer:
 
     async def _send_control(self, effect: Send) -> None:
         """A PDU of the association itself: it waits for the message being sent, but not for ever."""
+        if self.trace is not None:
+            self.trace(">", decode_pdu(b"".join(effect.buffers)).pdu)
         with trio.move_on_after(ABORT_PATIENCE) as patience:
             async with self._send_lock:
                 if self._is_cut:
