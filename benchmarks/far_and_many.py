@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.contests import Bounds, Files, receive, send
 from benchmarks.receivers import Receiver, Start, dulcet_serve, floor_receiver
 from benchmarks.results import Contest
-from benchmarks.senders import FLOOR, HERE, OURS, Sender, dulcet_has, dulcet_send, senders
+from benchmarks.senders import FLOOR, HERE, OURS, Sender, dulcet_send, senders
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.process import RunningPeer, find_executable, peer_directory, running_peer
@@ -45,7 +45,6 @@ def far_senders() -> list[Sender]:
     ours = [
         Sender(name=f"{OURS} {' '.join(options)}", command=dulcet_send(*options))
         for options in (("--async-window", "32"), ("--jobs", "8"))
-        if dulcet_has("send", options[0])
     ]
     others = [replace(sender, sets=None) for sender in senders() if "as shipped" not in sender.name]
     return [*ours, *others]
@@ -54,10 +53,8 @@ def far_senders() -> list[Sender]:
 def far(files: Files, sending: Sequence[Sender], scratch: Path, bounds: Bounds) -> Iterator[Contest]:
     """Objects over a round trip of 50 ms, into dulcet and into storescp."""
     title = f"A round trip of {2 * ONE_WAY_MILLISECONDS} ms"
-    if dulcet_has("serve"):
-        window = ("--async-window", "32") if dulcet_has("serve", "--async-window") else ()
-        receiver = Receiver(name=OURS, start=behind_a_long_line(dulcet_serve("none", *window)))
-        yield send("far", f"{title}, into dulcet serve", receiver, sending, files, scratch, bounds)
+    receiver = Receiver(name=OURS, start=behind_a_long_line(dulcet_serve("none", "--async-window", "32")))
+    yield send("far", f"{title}, into dulcet serve", receiver, sending, files, scratch, bounds)
     if find_executable("storescp"):
         fork = behind_a_long_line(lambda parent: dcmtk.storescp("+B", "--fork", parent=parent))
         receiver = Receiver(name="DCMTK storescp --fork", start=fork)
@@ -67,11 +64,10 @@ def far(files: Files, sending: Sequence[Sender], scratch: Path, bounds: Bounds) 
 def many_receivers(associations: int) -> list[Receiver]:
     """Receivers that serve more than one association at a time, ours first."""
     limits = ("--max-associations", str(2 * associations), "--max-per-address", str(2 * associations))
-    everyone = []
-    if dulcet_has("serve", "--max-per-address"):
-        everyone.append(Receiver(name=OURS, start=dulcet_serve("none", *limits)))
-    if dulcet_has("serve", "--workers"):
-        everyone.append(Receiver(name=f"{OURS} --workers 2", start=dulcet_serve("none", *limits, "--workers", "2")))
+    everyone = [
+        Receiver(name=OURS, start=dulcet_serve("none", *limits)),
+        Receiver(name=f"{OURS} --workers 2", start=dulcet_serve("none", *limits, "--workers", "2")),
+    ]
     if find_executable("storescp"):
         everyone.append(
             Receiver(

@@ -9,7 +9,7 @@ from benchmarks.contests import Bounds, all_started, heading, in_turns
 from benchmarks.processes import run_bounded
 from benchmarks.receivers import Receiver
 from benchmarks.results import Contest, Run
-from benchmarks.senders import NO_NAGLE, OURS, dulcet_has, dulcet_program
+from benchmarks.senders import NO_NAGLE, OURS, dulcet_program
 from dulcet.conformance.peers.address import PeerAddress
 from dulcet.conformance.peers.process import find_executable
 from dulcet.conformance.peers.pynetdicom import find_pynetdicom_python
@@ -31,11 +31,7 @@ class Echoer:
 
 def echoers() -> list[Echoer]:
     """Every one that is installed here, ours first."""
-    everyone = []
-    if dulcet_has("echo"):
-        everyone.append(
-            Echoer(name=OURS, command=lambda peer, n: [dulcet_program(), "echo", str(peer), "--repeat", str(n)])
-        )
+    everyone = [Echoer(name=OURS, command=lambda peer, n: [dulcet_program(), "echo", str(peer), "--repeat", str(n)])]
     if find_executable("echoscu"):
         everyone += [
             Echoer(name="DCMTK echoscu", command=_echoscu, environment=NO_NAGLE),

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.senders import FLOOR, HERE, OURS, dulcet_has, dulcet_program
-from dulcet.conformance.peers import dcmtk
+from benchmarks.senders import FLOOR, HERE, OURS
+from dulcet.conformance.peers import dcmtk, ours
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.orthanc import orthanc
 from dulcet.conformance.peers.process import RunningPeer, find_executable, peer_directory, running_peer
@@ -64,25 +64,15 @@ def floor_receiver(parent: Path) -> Iterator[RunningPeer]:
 def dulcet_serve(durability: str, *options: str) -> Start:
     """`dulcet serve` with a durability and other options."""
 
-    @contextmanager
-    def start(parent: Path) -> Iterator[RunningPeer]:
-        with peer_directory("dulcet", parent) as directory:
-            port = free_port()
-            allowed = ["--allow-any", "--allow-root"] if dulcet_has("serve", "--allow-root") else ["--allow-any"]
-            larger_pdu = ["--max-pdu", "131072"] if dulcet_has("serve", "--max-pdu") else []
-            command = [dulcet_program(), "serve", "--port", str(port), "--aet", "DULCET", *allowed, *larger_pdu]
-            command += ["--directory", str(directory / "stored"), "--durability", durability, *options]
-            with _server(command, "DULCET", port, directory) as peer:
-                yield peer
+    def start(parent: Path) -> AbstractContextManager[RunningPeer]:
+        return ours.dulcet_serve("--durability", durability, *options, parent=parent)
 
     return start
 
 
 def receivers() -> list[Receiver]:
     """Every receiver that is installed here, ours first; none of them waits for the disk."""
-    everyone = []
-    if dulcet_has("serve"):
-        everyone.append(Receiver(name=f"{OURS} (--durability none)", start=dulcet_serve("none")))
+    everyone = [Receiver(name=f"{OURS} (--durability none)", start=dulcet_serve("none"))]
     if find_executable("storescp"):
         everyone += [
             Receiver(name="DCMTK storescp +B", start=lambda parent: dcmtk.storescp("+B", parent=parent)),
@@ -106,12 +96,10 @@ def receivers() -> list[Receiver]:
 
 def durable_receivers() -> list[Receiver]:
     """What a receiver's promises cost on a disk: ours with each durability, beside ones that promise nothing."""
-    everyone = []
-    if dulcet_has("serve"):
-        everyone += [
-            Receiver(name=f"{OURS} (--durability {durability})", start=dulcet_serve(durability))
-            for durability in ("fsync", "batch", "none")
-        ]
+    everyone = [
+        Receiver(name=f"{OURS} (--durability {durability})", start=dulcet_serve(durability))
+        for durability in ("fsync", "batch", "none")
+    ]
     if find_executable("storescp"):
         everyone.append(
             Receiver(name="DCMTK storescp +B (no fsync)", start=lambda parent: dcmtk.storescp("+B", parent=parent))

@@ -175,9 +175,6 @@ def say_what_is_missing() -> None:
             contests.heading(how_to_install(program))
     if not find_pynetdicom_python():
         contests.heading(how_to_install("pynetdicom"))
-    for command in ("send", "serve", "echo"):
-        if not senders.dulcet_has(command):
-            contests.heading(f"this dulcet has no `dulcet {command}`: it does not take part there")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,10 +1,8 @@
 """Who sends, and the command that does it."""
 
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from dulcet.conformance.peers.address import PeerAddress
@@ -40,16 +38,6 @@ def dulcet_program() -> str:
     return str(Path(sys.executable).parent / "dulcet")
 
 
-@cache
-def dulcet_has(command: str, option: str = "--help") -> bool:
-    """Whether this dulcet has a command (yet), and the command an option."""
-    try:
-        shown = subprocess.run([dulcet_program(), command, "--help"], capture_output=True, text=True, check=False)
-    except OSError:
-        return False
-    return shown.returncode == 0 and option in shown.stdout
-
-
 def dulcet_send(*options: str) -> Callable[[PeerAddress, Path], list[str]]:
     """`dulcet send` with options."""
     return lambda peer, directory: [
@@ -79,9 +67,7 @@ def _pynetdicom_storescu(peer: PeerAddress, directory: Path) -> list[str]:
 
 def senders() -> list[Sender]:
     """Every sender that is installed here, ours first."""
-    everyone = []
-    if dulcet_has("send"):
-        everyone.append(Sender(name=OURS, command=dulcet_send()))
+    everyone = [Sender(name=OURS, command=dulcet_send())]
     if find_executable("dcmsend"):
         everyone += [
             Sender(name="DCMTK dcmsend", command=_dcmtk("dcmsend"), environment=NO_NAGLE),
