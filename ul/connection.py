@@ -197,11 +197,15 @@ class Connection:
     def send(self, pdu: AnyPDU) -> tuple[Effect, ...]:
         """Issue the request or response primitive that `pdu` carries (Evt1, 7, 8, 9, 11, 14, 15).
 
-        LocalProtocolError where Table 9-10 is blank; the machine is as before then.
+        LocalProtocolError where Table 9-10 is blank, ValueError for a field that can't be encoded; the machine is as
+        before then.
         """
-        if isinstance(pdu, AAssociateRQ):
-            self.request = pdu
-        return self._event(_REQUESTED[type(pdu)], pdu)
+        if not isinstance(pdu, AAssociateRQ):
+            return self._event(_REQUESTED[type(pdu)], pdu)
+        pdu.encode()  # what can't be sent is refused now, not when a connection has been opened for it
+        effects = self._event(Event.EVT1, pdu)
+        self.request = pdu
+        return effects
 
     def reject_received(self, cause: DecodeError) -> tuple[Effect, ...]:
         """Evt19: what a P-DATA-TF carried is invalid, as only the layer above could see (PS3.8 Annex E)."""
@@ -237,13 +241,14 @@ class Connection:
         if action is None:
             raise LocalProtocolError(f"{event} ({event.meaning}) is not defined in {state} ({state.meaning})")
         refusal = self._refusal(pdu) if action.alternative_steps else None
-        self.state = next_state(action, is_requestor=self.is_requestor, acceptable=refusal is None)
-        if self._on_transition is not None:
-            self._on_transition(Transition(event, state, action, self.state))
         steps = action.steps if refusal is None else action.alternative_steps
         if cause is None and Step.SEND_ABORT_PROVIDER in steps:
             cause = _unexpected(pdu, state)
-        return tuple([self._effect(step, pdu, deviations, cause, refusal) for step in steps])
+        effects = tuple([self._effect(step, pdu, deviations, cause, refusal) for step in steps])
+        self.state = next_state(action, is_requestor=self.is_requestor, acceptable=refusal is None)
+        if self._on_transition is not None:
+            self._on_transition(Transition(event, state, action, self.state))
+        return effects
 
     def _effect(
         self,

@@ -5,7 +5,9 @@ decodes and encodes, names the field that was wrong, and prints its own octet co
 comment, code and documentation can be compared by a test. No construct `Container` leaves this package.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, Protocol, Self
 
@@ -24,7 +26,6 @@ from construct import (
     StreamError,
     Struct,
     Tell,
-    stream_read,
     stream_read_entire,
     stream_write,
 )
@@ -34,7 +35,11 @@ from dulcet.ul.deviation import Deviation
 
 AE_TITLE_OCTETS = 16
 MAX_UID_OCTETS = 64  # PS3.8 Annex F
+MAX_VERSION_NAME_OCTETS = 16  # PS3.7 D.3.3.2.3
+MAX_DEVIATIONS = 64  # of one PDU are recorded: who gets more wrong than that decides no further what we hold
 _SHOWN_OCTETS = 64
+_COMPONENTS = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
+_BASIC_G0 = re.compile(r"[ -~]+")
 
 
 class AETitle(str):
@@ -73,32 +78,54 @@ AETitleField = _AETitleAdapter(Bytes(AE_TITLE_OCTETS))
 
 
 class _TextAdapter(Adapter):  # type: ignore[misc]
-    """ISO 646 text; what padding a peer added is taken off and recorded."""
+    """ISO 646 text to the end; what padding a peer added is taken off. Whatever is not as it should be is recorded."""
 
-    def __init__(self, subcon: Construct, clause: str, what: str) -> None:
-        super().__init__(subcon)
-        self.clause = clause
-        self.what = what
+    CLAUSE: str
+    PADDED: str
+    WRONG: str
+
+    def __init__(self) -> None:
+        super().__init__(GreedyBytes)
+
+    def is_valid(self, text: str) -> bool:
+        """Whether the standard allows it."""
+        raise NotImplementedError
 
     def _decode(self, octets: bytes, context: Any, path: str) -> str:
         text = octets.decode("latin-1")
         stripped = text.strip("\0 ")
         if stripped != text:
-            note(context, self.clause, path, f"{self.what} is padded; it is sent without padding", octets)
+            note(context, self.CLAUSE, path, self.PADDED, octets)
+        if not self.is_valid(stripped):
+            note(context, self.CLAUSE, path, self.WRONG, octets)
         return stripped
 
     def _encode(self, text: str, context: Any, path: str) -> bytes:
         return text.encode("latin-1")
 
 
-def UID(size: Any = None) -> Construct:
-    """A UID of `size` octets (to the end of the item if None), PS3.8 Annex F: unpadded."""
-    return _TextAdapter(GreedyBytes if size is None else Bytes(size), "PS3.8 Annex F", "a UID")
+class UID(_TextAdapter):
+    """A UID to the end of what holds it, PS3.8 Annex F: unpadded."""
+
+    CLAUSE = "PS3.8 Annex F"
+    PADDED = "a UID is padded; it is sent without padding"
+    WRONG = f"a UID is numbers without leading zeros between dots, 1 to {MAX_UID_OCTETS} characters"
+
+    def is_valid(self, text: str) -> bool:
+        """Components and length."""
+        return len(text) <= MAX_UID_OCTETS and _COMPONENTS.fullmatch(text) is not None
 
 
-def Text() -> Construct:
-    """ISO 646 characters to the end of the item."""
-    return _TextAdapter(GreedyBytes, "PS3.7 D.3.3.2.3", "the name")
+class VersionName(_TextAdapter):
+    """An Implementation Version Name, to the end of its item."""
+
+    CLAUSE = "PS3.7 D.3.3.2.3"
+    PADDED = "the name is padded; it is sent without padding"
+    WRONG = f"the name has 1 to {MAX_VERSION_NAME_OCTETS} characters of ISO 646"
+
+    def is_valid(self, text: str) -> bool:
+        """Characters and length."""
+        return len(text) <= MAX_VERSION_NAME_OCTETS and _BASIC_G0.fullmatch(text) is not None
 
 
 def Reserved(octets: int = 1) -> Construct:
@@ -122,9 +149,10 @@ def _octets_in(value: str | bytes | Sequence[str]) -> int:
 
 def note(context: Any, clause: str, path: str, explanation: str, octets: bytes = b"") -> None:
     """Record a deviation with the decoding in progress."""
-    context._params.deviations.append(
-        Deviation(clause=clause, field=_field(path), explanation=explanation, octets=octets[:_SHOWN_OCTETS])
-    )
+    deviations = context._params.deviations
+    if len(deviations) < MAX_DEVIATIONS:
+        deviation = Deviation(clause=clause, field=_field(path), explanation=explanation, octets=octets[:_SHOWN_OCTETS])
+        deviations.append(deviation)
 
 
 def _field(path: str) -> str:
@@ -151,21 +179,28 @@ class ItemsToEnd(Construct):  # type: ignore[misc]
         self.flagbuildnone = True
 
     def _parse(self, stream: Any, context: Any, path: str) -> tuple[Any, ...]:
+        before = stream.tell()
         octets = stream_read_entire(stream, path)
-        return tuple(self._items(octets, context._params.deviations, path))
+        return tuple(self._items(octets, context._params.deviations, before, _field(path)))
 
-    def _items(self, octets: bytes, deviations: list[Deviation], path: str) -> Iterator[Any]:
+    def _items(self, octets: bytes, deviations: list[Deviation], before: int, field: str) -> Iterator[Any]:
         start, end = 0, len(octets)
         while start < end:
             if end - start < 4:
-                raise DecodeError(f"{end - start} stray octets where an item was expected", field=_field(path))
+                stray = f"{end - start} stray octets where an item was expected"
+                raise DecodeError(stray, field=field, offset=before + start)
             stop = start + 4 + int.from_bytes(octets[start + 2 : start + 4], "big")
             if stop > end:
                 raise DecodeError(
                     f"{stop - start - 4} octets promised, {end - start - 4} present",
-                    field=f"{_field(path)} / item {octets[start]:02X}H item_length",
+                    field=f"{field} / item {octets[start]:02X}H item_length",
+                    offset=before + start + 2,
                 )
-            yield self.decode_item(octets[start:stop], deviations)
+            try:
+                yield self.decode_item(octets[start:stop], deviations)
+            except DecodeError as error:
+                error.offset += before + start
+                raise
             start = stop
 
     def _build(self, items: Sequence[Encodable], stream: Any, context: Any, path: str) -> Sequence[Encodable]:
@@ -178,16 +213,23 @@ class ItemsToEnd(Construct):  # type: ignore[misc]
 
 
 class PrefixedUIDs(Construct):  # type: ignore[misc]
-    """UIDs, each after its length in two octets, to the end of what holds them (PS3.7 Table D.3-12)."""
+    """UIDs, each after its length in two octets, to the end of what holds them (PS3.7 Table D.3-13)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uid = UID()
 
     def _parse(self, stream: Any, context: Any, path: str) -> tuple[str, ...]:
         octets = stream_read_entire(stream, path)
-        uids, start = [], 0
-        while start < len(octets):
+        uids, start, end = [], 0, len(octets)
+        while start < end:
+            if end - start < 2:
+                raise DecodeError("1 stray octet where a UID's length was expected", field=_field(path), offset=start)
             stop = start + 2 + int.from_bytes(octets[start : start + 2], "big")
-            if start + 2 > len(octets) or stop > len(octets):
-                raise StreamError(f"{stop - start} octets promised, {len(octets) - start} present", path=path)
-            uids.append(octets[start + 2 : stop].decode("latin-1").rstrip("\0"))
+            if stop > end:
+                explanation = f"{stop - start - 2} octets promised, {end - start - 2} present"
+                raise DecodeError(explanation, field=_field(path), offset=start)
+            uids.append(self.uid._decode(octets[start + 2 : stop], context, path))
             start = stop
         return tuple(uids)
 
@@ -209,9 +251,16 @@ class Sized(Construct):  # type: ignore[misc]
         self.subcon = subcon
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        length = context[self.length_field]
-        octets = stream_read(stream, length, path)
-        return self.subcon._parsereport(BytesIO(octets), context, path)
+        length, before = context[self.length_field], stream.tell()
+        octets = stream.read(length)
+        if len(octets) < length:
+            explanation = f"{length} octets promised, {len(octets)} present"
+            raise DecodeError(explanation, field=self.length_field, offset=before)
+        try:
+            return self.subcon._parsereport(BytesIO(octets), context, path)
+        except DecodeError as error:
+            error.offset += before
+            raise
 
     def _build(self, value: Any, stream: Any, context: Any, path: str) -> Any:
         return self.subcon._build(value, stream, context, path)
@@ -224,14 +273,18 @@ class Layout:
     """One table of the standard: number, title and fields in order.
 
     The length field (`pdu_length` or `item_length`) counts the octets after it; it is checked when decoding and
-    computed when encoding.
+    computed when encoding. The octets of a layout that `is_secret` are not recorded in a deviation.
     """
 
-    def __init__(self, table: str, title: str, *fields: Construct, name: str | None = None) -> None:
+    def __init__(
+        self, table: str, title: str, *fields: Construct, name: str | None = None, is_secret: bool = False
+    ) -> None:
         self.table = table
+        self.clause = f"PS3.{7 if table.startswith('D.3') else 8} Table {table}"
         self.title = title
         self.fields = fields
         self.name = name or title
+        self.is_secret = is_secret
         self._struct = Struct(*fields, "_end" / Tell)
         index = next(index for index, field in enumerate(fields) if field.name in ("pdu_length", "item_length"))
         self._length_field = fields[index].name
@@ -245,16 +298,22 @@ class Layout:
             raise self._error(f"{self._header} octets of header expected, {len(octets)} present", "")
         promised = int.from_bytes(octets[self._length_at : self._header], "big")
         if promised != len(octets) - self._header:
-            raise self._error(f"{promised} octets promised, {len(octets) - self._header} present", self._length_field)
+            explanation = f"{promised} octets promised, {len(octets) - self._header} present"
+            raise self._error(explanation, self._length_field, self._length_at)
+        known = len(deviations)
         try:
             fields: Mapping[str, Any] = self._struct.parse(octets, deviations=deviations)
         except DecodeError as error:
             if error.table:
                 raise
-            raise self._error(error.explanation, error.field) from None
-        except ConstructError as error:
-            raise self._error(str(error).splitlines()[-1], _field(error.path or "")) from None
+            raise self._error(error.explanation, error.field, error.offset) from None
+        except StreamError as error:
+            field = _field(error.path) or "reserved"
+            raise self._error("the octets end before it does", field, len(octets)) from None
         self._check_nothing_left(fields, octets, deviations)
+        for index in range(known, len(deviations)):
+            found = deviations[index]
+            deviations[index] = replace(found, field=f"{self.name} / {found.field}" if found.field else self.name)
         return fields
 
     def encode(self, fields: Mapping[str, Any]) -> bytes:
@@ -291,15 +350,15 @@ class Layout:
         if not left:
             return
         if not self._ends_with_variable_field:
-            raise self._error(f"{len(octets) - left - self._header} octets expected, {left} more", self._length_field)
-        rest = octets[-left:][:_SHOWN_OCTETS]
+            expected = len(octets) - left - self._header
+            raise self._error(f"{expected} octets expected, {left} more", self._length_field, self._length_at)
+        rest = b"" if self.is_secret else octets[-left:][:_SHOWN_OCTETS]
         explanation = f"{left} octets after the last field"
-        deviations.append(
-            Deviation(clause=f"Table {self.table}", field=self.name, explanation=explanation, octets=rest)
-        )
+        if len(deviations) < MAX_DEVIATIONS:
+            deviations.append(Deviation(clause=self.clause, field="", explanation=explanation, octets=rest))
 
-    def _error(self, explanation: str, field: str) -> DecodeError:
-        return DecodeError(explanation, table=f"Table {self.table}", field=field)
+    def _error(self, explanation: str, field: str, offset: int = 0) -> DecodeError:
+        return DecodeError(explanation, table=f"Table {self.table}", field=field, offset=offset)
 
 
 Int8, Int16, Int32 = Int8ub, Int16ub, Int32ub

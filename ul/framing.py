@@ -11,6 +11,7 @@ from dulcet.ul.pdata import P_DATA_TF_TYPE, PDU_HEADER_OCTETS
 from dulcet.ul.pdu import PDU_TYPES
 
 MAX_ASSOCIATE_PDU_OCTETS = 64 * 1024  # 128 contexts of three transfer syntaxes take about 18 kB
+MIN_PDU_LENGTH = 8  # a PDV header of 6 octets and 2 of data: less can carry nothing (PS3.8 D.1, E.1)
 MIN_BUFFER_OCTETS = 64 * 1024  # what one receive should be able to bring
 _ASSOCIATE_TYPES = (0x01, 0x02)
 _FIXED_PDU_LENGTH = 4  # A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP, A-ABORT: PS3.8 Tables 9-21, 9-24 to 9-26
@@ -29,9 +30,12 @@ class Framer:
     """Cuts what was received into PDUs. Memory: one buffer of the largest PDU allowed plus one receive.
 
     `max_pdu_length` is what we announced (PS3.8 D.1): a P-DATA-TF whose PDU length exceeds it is wrong on its header.
+    Not 0, which would announce any length. ValueError for less than MIN_PDU_LENGTH.
     """
 
     def __init__(self, *, max_pdu_length: int, max_associate_octets: int = MAX_ASSOCIATE_PDU_OCTETS) -> None:
+        if max_pdu_length < MIN_PDU_LENGTH or max_associate_octets < MIN_PDU_LENGTH:
+            raise ValueError(f"a PDU of at most {min(max_pdu_length, max_associate_octets)} octets can carry nothing")
         self._limits = dict.fromkeys(PDU_TYPES, _FIXED_PDU_LENGTH)
         self._limits[P_DATA_TF_TYPE] = max_pdu_length
         for pdu_type in _ASSOCIATE_TYPES:
@@ -49,10 +53,13 @@ class Framer:
         return self._end - self._start
 
     def receive_buffer(self) -> memoryview:
-        """Where the next octets may be received. Views handed out before become invalid."""
+        """Where the next octets may be received. Views handed out before become invalid.
+
+        Never empty once `next_frame()` has answered None.
+        """
         if self._start == self._end:
             self._start = self._end = 0
-        elif len(self._buffer) - self._start < self._reserve or self._start > self._reserve:
+        elif self._start > self._reserve or max(self._start + self._reserve, self._end + 1) > len(self._buffer):
             left = self._end - self._start
             self._view[:left] = self._view[self._start : self._end]
             self._start, self._end = 0, left

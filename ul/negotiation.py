@@ -40,6 +40,8 @@ REJECTED_USER_IDENTITY = AAssociateRJ(result=1, source=2, reason=1)  # PS3.7 D.3
 REJECTED_TEMPORARY_CONGESTION = AAssociateRJ(result=2, source=3, reason=1)
 REJECTED_LOCAL_LIMIT = AAssociateRJ(result=2, source=3, reason=2)
 
+_USER_NAMES = (1, 2)  # PS3.7 Table D.3-14: user name, user name and passcode
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supported:
@@ -56,9 +58,12 @@ class Supported:
     operations_performed: int = 1
     """At most this many operations that the requestor performs at once; 0 is unlimited."""
     extended: Callable[[str, bytes], bytes | None] = lambda _sop_class_uid, _information: None
-    """Answers a SOP Class Extended Negotiation; None: no answer."""
+    """Answers a SOP Class Extended Negotiation of a class that is proposed; None: no answer."""
     authenticate: Callable[[UserIdentityRQ], bytes | None] | None = None
-    """Answers a user identity with the server response, None refuses it. Not given: identities are ignored."""
+    """Answers a user identity with the server response, None refuses it. Not given: identities are ignored.
+
+    The response to a user name, with a passcode or without, goes out empty (PS3.7 D.3.3.7.2).
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +138,11 @@ def answer(request: AAssociateRQ, supported: Supported) -> AAssociateAC | AAssoc
 
 
 def outcome(request: AAssociateRQ, response: AAssociateAC, *, is_requestor: bool) -> Negotiated:
-    """What the two PDUs agree on. The response is valid (`validity.why_invalid`); a context not answered is refused."""
-    roles = {item.sop_class_uid: item for item in response.role_selections}
+    """What the two PDUs agree on. The response is valid (`validity.why_invalid`); a context not answered is refused.
+
+    An answer to what was not proposed, or one that allows more than was proposed, counts no further (PS3.7 D.3.3).
+    """
+    roles = _agreed_roles(request, response)
     answers = {item.context_id: item for item in response.presentation_contexts}
     contexts, refused = {}, {}
     for context in request.presentation_contexts:
@@ -143,27 +151,56 @@ def outcome(request: AAssociateRQ, response: AAssociateAC, *, is_requestor: bool
             refused[context.context_id] = NO_REASON if reply is None else reply.result
             continue
         abstract_syntax = context.abstract_syntax or ""
-        role = roles.get(abstract_syntax)
+        is_scu, is_scp = roles.get(abstract_syntax, (True, False))
         contexts[context.context_id] = AcceptedContext(
             context_id=context.context_id,
             abstract_syntax=abstract_syntax,
             transfer_syntax=reply.transfer_syntax or "",
-            requestor_is_scu=role is None or role.scu_role == 1,
-            requestor_is_scp=role is not None and role.scp_role == 1,
+            requestor_is_scu=is_scu,
+            requestor_is_scp=is_scp,
         )
-    window = response.asynchronous_operations_window if request.asynchronous_operations_window else None
+    invoked, performed = _agreed_window(request, response)
     peer = response if is_requestor else request
+    offered = {item.sop_class_uid for item in request.sop_class_extended_negotiations}
+    identity = None if request.user_identity is None else response.user_identity
     return Negotiated(
         contexts=MappingProxyType(contexts),
         refused=MappingProxyType(refused),
         max_pdu_length=peer.maximum_length_received or 0,
-        operations_invoked=1 if window is None else window.maximum_number_operations_invoked,
-        operations_performed=1 if window is None else window.maximum_number_operations_performed,
-        extended={
-            item.sop_class_uid: item.service_class_application_information
-            for item in response.sop_class_extended_negotiations
-        },
-        user_identity_response=None if response.user_identity is None else response.user_identity.server_response,
+        operations_invoked=invoked,
+        operations_performed=performed,
+        extended=MappingProxyType(
+            {
+                item.sop_class_uid: item.service_class_application_information
+                for item in response.sop_class_extended_negotiations
+                if item.sop_class_uid in offered
+            }
+        ),
+        user_identity_response=None if identity is None else identity.server_response,
+    )
+
+
+def _agreed_roles(request: AAssociateRQ, response: AAssociateAC) -> dict[str, tuple[bool, bool]]:
+    """Whether the requestor is SCU and SCP, by SOP class, where roles were proposed and answered (PS3.7 D.3.3.4)."""
+    answers = {item.sop_class_uid: item for item in response.role_selections}
+    return {
+        proposed.sop_class_uid: (
+            proposed.scu_role == 1 and answered.scu_role == 1,
+            proposed.scp_role == 1 and answered.scp_role == 1,
+        )
+        for proposed in request.role_selections
+        if (answered := answers.get(proposed.sop_class_uid)) is not None
+    }
+
+
+def _agreed_window(request: AAssociateRQ, response: AAssociateAC) -> tuple[int, int]:
+    """Operations invoked and performed (PS3.7 D.3.3.3): absent means one, and an answer can only be the smaller."""
+    offered, answered = request.asynchronous_operations_window, response.asynchronous_operations_window
+    if offered is None or answered is None:
+        return 1, 1
+    return (
+        _fewer(offered.maximum_number_operations_invoked, answered.maximum_number_operations_invoked),
+        _fewer(offered.maximum_number_operations_performed, answered.maximum_number_operations_performed),
     )
 
 
@@ -246,12 +283,16 @@ def _roles(request: AAssociateRQ, supported: Supported) -> list[Item]:
 
 
 def _extended(request: AAssociateRQ, supported: Supported) -> list[Item]:
+    proposed = {context.abstract_syntax for context in request.presentation_contexts}
     answers: dict[str, Item] = {}
     for item in request.sop_class_extended_negotiations:
-        information = supported.extended(item.sop_class_uid, item.service_class_application_information)
+        uid = item.sop_class_uid
+        if uid not in proposed or uid in answers:
+            continue
+        information = supported.extended(uid, item.service_class_application_information)
         if information is not None:
-            answers[item.sop_class_uid] = SOPClassExtendedNegotiation(
-                sop_class_uid=item.sop_class_uid, service_class_application_information=information
+            answers[uid] = SOPClassExtendedNegotiation(
+                sop_class_uid=uid, service_class_application_information=information
             )
     return list(answers.values())
 
@@ -262,4 +303,6 @@ def _authenticate(identity: UserIdentityRQ | None, supported: Supported) -> list
     response = supported.authenticate(identity)
     if response is None:
         return REJECTED_USER_IDENTITY
-    return [UserIdentityAC(server_response=response)] if identity.positive_response_requested == 1 else []
+    if identity.positive_response_requested != 1:
+        return []
+    return [UserIdentityAC(server_response=b"" if identity.user_identity_type in _USER_NAMES else response)]

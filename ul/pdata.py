@@ -6,6 +6,7 @@ test proves the two equal, for every split of the stream.
 
 from collections.abc import Sequence
 from struct import Struct
+from struct import error as StructError
 from typing import Any, NamedTuple
 
 from construct import Construct, SizeofError, stream_read_entire, stream_write
@@ -50,7 +51,11 @@ class _ValuesToEnd(Construct):  # type: ignore[misc]
         values, start = [], 0
         while start < len(octets):
             stop = start + 4 + int.from_bytes(octets[start : start + 4], "big")
-            item = PRESENTATION_DATA_VALUE.decode(octets[start:stop], context._params.deviations)
+            try:
+                item = PRESENTATION_DATA_VALUE.decode(octets[start:stop], context._params.deviations)
+            except DecodeError as error:
+                error.offset += PDU_HEADER_OCTETS + start
+                raise
             flags = item["message_control_header"]
             values.append(
                 PresentationDataValue(item["context_id"], bool(flags & COMMAND), bool(flags & LAST), item["fragment"])
@@ -87,23 +92,36 @@ P_DATA_TF = Layout(
 
 # PDU type, reserved, PDU length, item length, context ID, message control header: the 12 octets before a fragment.
 _PDU_AND_ITEM = Struct(">BxLLBB")
+_PDU = Struct(">BxL")
 _ITEM = Struct(">LBB")
 
 
 def pack(values: Sequence[PresentationDataValue]) -> tuple[bytes | memoryview, ...]:
-    """A whole P-DATA-TF PDU as buffers to send: headers of our own, fragments as they are (no copy)."""
+    """A whole P-DATA-TF PDU as buffers to send: headers of our own, fragments as they are (no copy).
+
+    ValueError for a number that does not fit in its field, and for no values at all.
+    """
+    try:
+        return _pack(values)
+    except StructError as error:
+        raise ValueError(f"Table {P_DATA_TF.table}: {error}") from None
+
+
+def _pack(values: Sequence[PresentationDataValue]) -> tuple[bytes | memoryview, ...]:
     if len(values) == 1:
         ((context_id, is_command, is_last, fragment),) = values
         length = len(fragment)
         flags = is_command * COMMAND | is_last * LAST
         return (_PDU_AND_ITEM.pack(P_DATA_TF_TYPE, length + 6, length + 2, context_id, flags), fragment)
+    if not values:
+        raise ValueError(f"Table {P_DATA_TF.table}: a P-DATA-TF has one or more Presentation-data-value Items")
     buffers: list[bytes | memoryview] = [b""]
     total = 0
     for context_id, is_command, is_last, fragment in values:
         buffers.append(_ITEM.pack(len(fragment) + 2, context_id, is_command * COMMAND | is_last * LAST))
         buffers.append(fragment)
         total += PDV_HEADER_OCTETS + len(fragment)
-    buffers[0] = bytes((P_DATA_TF_TYPE, 0)) + total.to_bytes(4, "big")
+    buffers[0] = _PDU.pack(P_DATA_TF_TYPE, total)
     return tuple(buffers)
 
 
@@ -113,7 +131,9 @@ def unpack(octets: bytes | bytearray | memoryview, deviations: list[Deviation]) 
     end = len(view)
     if end < PDU_HEADER_OCTETS + PDV_HEADER_OCTETS:
         return _explain(view, deviations)
-    length, context_id, flags = _ITEM.unpack_from(view, 6)
+    _, pdu_length, length, context_id, flags = _PDU_AND_ITEM.unpack_from(view)
+    if pdu_length + PDU_HEADER_OCTETS != end:
+        return _explain(view, deviations)
     if length + 10 == end and length >= 2:
         return (PresentationDataValue(context_id, flags & COMMAND == COMMAND, flags & LAST == LAST, view[12:]),)
     values, start = [], PDU_HEADER_OCTETS

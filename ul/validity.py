@@ -1,12 +1,13 @@
 """PDUs that can be decoded and are invalid all the same: what Evt19 means beyond the layout (PS3.8 9.2.2)."""
 
 from dulcet.errors import DecodeError
-from dulcet.ul.items import PresentationContextAC, PresentationContextRQ
+from dulcet.ul.framing import MIN_PDU_LENGTH
+from dulcet.ul.items import APPLICATION_CONTEXT_NAME, PresentationContextAC, PresentationContextRQ
 from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU
 
 MAX_PRESENTATION_CONTEXTS = 128  # the odd numbers from 1 to 255
-MAX_TRANSFER_SYNTAXES = 64  # for each context; there are not as many in use
-MIN_MAXIMUM_LENGTH = 8  # a PDV header of 6 octets and 2 of data: less can carry nothing (PS3.8 D.1, E.1)
+MAX_TRANSFER_SYNTAXES = 128  # for each context; there are not as many in use
+MIN_MAXIMUM_LENGTH = MIN_PDU_LENGTH
 
 
 def why_invalid(pdu: AnyPDU, request: AAssociateRQ | None) -> DecodeError | None:
@@ -35,6 +36,8 @@ def _invalid_answer(pdu: AAssociateAC, request: AAssociateRQ) -> DecodeError | N
     wrong = _wrong_context_ids(pdu.presentation_contexts, "9-18")
     if wrong is not None:
         return wrong
+    if pdu.application_context_name not in (APPLICATION_CONTEXT_NAME, None):  # PS3.8 7.1.1.2: we know no other
+        return _error("9-12", "name", "the application context returned is not DICOM's")
     proposed = {context.context_id: context for context in request.presentation_contexts}
     for answer in pdu.presentation_contexts:
         context = proposed.get(answer.context_id)
