@@ -5,16 +5,19 @@ is a failure. `DULCET_PEER_STORE=AET@host:port` and its like (CONTRIBUTING.md) p
 """
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pydicom
 import pytest
 import trustme
 
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port, from_environment
 from dulcet.conformance.peers.orthanc import orthanc as run_orthanc
+from dulcet.conformance.peers.ours import PROGRAM, dulcet_serve
 from dulcet.conformance.peers.process import RunningPeer, find_executable, how_to_install
 from dulcet.conformance.peers.pynetdicom import find_pynetdicom_python, pynetdicom_storescp
 
@@ -126,3 +129,37 @@ def pynetdicom_peer() -> Iterator[RunningPeer]:
     need("pynetdicom")
     with pynetdicom_storescp() as peer:
         yield peer
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+PROGRAM_SECONDS = 120
+
+
+@pytest.fixture(scope="session")
+def dulcet() -> Run:
+    """The command line as a process of its own, as a user runs it."""
+
+    def run(*arguments: object, seconds: float = PROGRAM_SECONDS) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PROGRAM, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1", "DULCET_CONFIG": os.devnull, "DULCET_NODES": os.devnull},
+        )
+
+    return run
+
+
+@pytest.fixture
+def serve() -> Iterator[RunningPeer]:
+    """`dulcet serve` with its defaults."""
+    with dulcet_serve() as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def pydicom_files() -> Path:
+    """The folder of DICOM files, odd ones too, that pydicom brings for its own tests."""
+    return Path(pydicom.__file__).parent / "data" / "test_files"
