@@ -62,7 +62,7 @@ class _ValuesToEnd(Construct):  # type: ignore[misc]
             )
             start = stop
         if not values:
-            raise DecodeError("no Presentation-data-value Item", field="values")
+            raise DecodeError("no Presentation-data-value Item", field="values", offset=PDU_HEADER_OCTETS)
         return tuple(values)
 
     def _build(self, values: Sequence[PresentationDataValue], stream: Any, context: Any, path: str) -> Any:

@@ -31,7 +31,7 @@ REJECT_REASONS = {
 }
 """Table 9-21, reason, by (source, reason); every other pair is reserved."""
 
-ABORT_SOURCES = {0: "DICOM UL service-user", 1: "reserved", 2: "DICOM UL service-provider"}
+ABORT_SOURCES = {0: "DICOM UL service-user", 1: "source 1 (reserved)", 2: "DICOM UL service-provider"}
 """Table 9-26, source."""
 
 ABORT_REASONS = {
