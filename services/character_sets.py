@@ -1,0 +1,73 @@
+"""Text in the character sets of DICOM: Specific Character Set (0008,0005), PS3.3 C.12.1.1.2, PS3.5 6.1.
+
+pydicom knows the escape sequences; it is imported at the first text that is not ASCII.
+"""
+
+import warnings
+from functools import lru_cache
+
+UTF_8 = "ISO_IR 192"
+_VRS_OF_SPECIFIC_CHARACTER_SET = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # PS3.5 6.1.2.3
+_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\"), ord("^"), ord("=")}  # PS3.5 6.1.2.5.3: each resets the character set
+
+
+def decode_text(octets: bytes, character_set: str) -> str:
+    r"""Octets as text; what can't be decoded is U+FFFD. `character_set` is a value of (0008,0005), `\` between its terms.
+
+    Where nothing is declared the octets are UTF-8, if they can be, else ISO_IR 100: what products send that don't say.
+    """
+    if not character_set:
+        try:
+            return octets.decode("utf-8")
+        except UnicodeDecodeError:
+            return octets.decode("latin-1")
+    if character_set == UTF_8:
+        return octets.decode("utf-8", "replace")
+    from pydicom.charset import decode_bytes
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return decode_bytes(octets, _encodings(character_set), _DELIMITERS)
+
+
+def encode_text(text: str, vr: str, character_set: str, *, is_single: bool = False) -> bytes:
+    r"""Text as octets; ValueError when the VR or the character set can't hold it.
+
+    Values (`\`), and the groups and components of a PN (`=`, `^`) are encoded one by one, as PS3.5 6.1.2.5.3 asks.
+    """
+    if text.isascii():
+        return text.encode("ascii")
+    if vr not in _VRS_OF_SPECIFIC_CHARACTER_SET:
+        raise ValueError(f"{text!r} is not ASCII, and a {vr} holds nothing else")
+    if character_set == UTF_8:
+        return text.encode("utf-8")
+    delimiters = ("" if is_single else "\\") + ("^=" if vr == "PN" else "")
+    pieces, start = [], 0
+    for position, character in enumerate(text):
+        if character in delimiters:
+            pieces += (_encode(text[start:position], character_set), character.encode("ascii"))
+            start = position + 1
+    pieces.append(_encode(text[start:], character_set))
+    return b"".join(pieces)
+
+
+def _encode(text: str, character_set: str) -> bytes:
+    if text.isascii():
+        return text.encode("ascii")
+    from pydicom.charset import encode_string
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        octets = encode_string(text, _encodings(character_set))
+    if decode_text(octets, character_set) != text:
+        raise ValueError(f"{text!r} can't be written in the character set {character_set}")
+    return octets
+
+
+@lru_cache(maxsize=64)
+def _encodings(character_set: str) -> list[str]:
+    from pydicom.charset import convert_encodings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return convert_encodings([term.strip(" ") for term in character_set.split("\\")])
