@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": ("dulcet.commands.serve:serve", "Receive objects: a storage SCP."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
     "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),
+    "conform": ("dulcet.commands.conform:conform", "Test a DICOM product clause by clause."),
     "demo": ("dulcet.commands.demo:demo", "Two application entities on this machine, talking."),
 }
 """Name, where it is, what it does in one line."""

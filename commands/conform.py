@@ -1,0 +1,245 @@
+"""`dulcet conform`: test a DICOM product clause by clause."""
+
+import ipaddress
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+
+from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, tls_client, tls_client_options
+from dulcet.commands.peers import peers
+from dulcet.conformance.kit import catalogue, document, report_terminal
+from dulcet.conformance.kit.case import Case, Level, Role
+from dulcet.conformance.kit.configuration import Declaration, read_declaration, read_waivers
+from dulcet.conformance.kit.product import Patience, Product
+from dulcet.conformance.kit.result import CaseResult, Run
+from dulcet.conformance.kit.runner import Conditions
+from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
+from dulcet.errors import AssociationError, ConfigurationError
+
+EXIT_FAILED = 1
+EXIT_UNREACHABLE = 69
+DEFAULT_PARALLEL = 8
+DEFAULT_ARTIM = 30.0
+
+Option = Callable[[Any], Any]
+
+
+def _options(*options: Option) -> Option:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_LEVELS = click.Choice([level.word for level in Level])
+
+selection_options = _options(
+    click.option("--case", "cases", multiple=True, metavar="ID", help="Only these cases or groups; may be repeated."),
+    click.option("--without", multiple=True, metavar="ID", help="Not these cases or groups."),
+    click.option("--level", "levels", multiple=True, type=_LEVELS, help="Only cases of this level."),
+    click.option("--list", "list_only", is_flag=True, help="Print the cases and end."),
+)
+patience_options = _options(
+    click.option("--timeout", type=click.FloatRange(0.1), default=2.0, show_default=True, metavar="S",
+                 help="For each answer; what failed is played again with five times as much."),
+    click.option("--artim", type=click.FloatRange(0.5), metavar="S",
+                 help=f"The product's ARTIM. [default: the configuration's, or {DEFAULT_ARTIM:g}]"),
+    click.option("--parallel", type=click.IntRange(1, 32), default=DEFAULT_PARALLEL, show_default=True, metavar="N",
+                 help="Cases at once, as far as the product serves them."),
+    click.option("--no-confirm", is_flag=True, help="Don't play again what failed."),
+    click.option("--allow-load", is_flag=True, help="Also the cases of many connections or much data."),
+)  # fmt: skip
+report_options = _options(
+    click.option("--config", type=FILE, metavar="FILE", help="What the product claims (TOML)."),
+    click.option("--waivers", type=FILE, metavar="FILE", help="Failures that are known, each with a reason (TOML)."),
+    click.option("--baseline", type=FILE, metavar="FILE", help="An earlier result: what is newly failing?"),
+    click.option("--strict", is_flag=True, help="Failures of any level make the exit code 1."),
+    click.option("--output", type=FILE, metavar="FILE", help="Write the result (JSON), the source of all reports."),
+    click.option("--junit", type=FILE, metavar="FILE", help="Write a JUnit report."),
+    click.option("--markdown", type=FILE, metavar="FILE", help="Write a Markdown report."),
+    click.option("--html", type=FILE, metavar="FILE", help="Write an HTML report, a single file."),
+    click.option("--pcap-dir", type=FILE, metavar="DIR", help="Write a capture (pcapng) of each case."),
+    click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
+    click.option("-v", "--verbose", count=True, help="Show warnings too; twice: the PDUs of what is shown."),
+    click.option("-q", "--quiet", is_flag=True, help="Only the conclusion."),
+)
+
+
+@click.group()
+def conform() -> None:
+    """Test a DICOM product clause by clause.
+
+    `scp` connects to a product that listens, `scu` listens for a product that connects, `report` makes other reports
+    of a result. Exit codes: 0 nothing required failed, 1 something did, 2 usage, 69 the product can't be reached.
+    """
+
+
+@conform.command()
+@click.argument("peer", nargs=-1)
+@click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title.")
+@click.option("--aec", "-aec", metavar="AET", help="The product's AE title, if PEER doesn't say it.")
+@click.option("--i-own-this-system", is_flag=True, help="For a PEER elsewhere: this is a test system.")
+@selection_options
+@patience_options
+@tls_client_options
+@report_options
+def scp(peer: tuple[str, ...], **options: Any) -> int:
+    """Test PEER, a product that listens: AET@HOST:PORT.
+
+    Objects that are stored on it are synthetic (patient DULCET^CONFORMANCE). Never run this against a system in
+    clinical use.
+    """
+    selection = _selection(options)
+    cases = [*catalogue.acceptor_cases(), *(check.case for check in catalogue.acceptor_checks())]
+    _check_selection(selection, cases)
+    if options["list_only"]:
+        return _list(catalogue.in_order(cases), selection)
+    if not peer:
+        raise click.UsageError("a PEER is needed: AET@HOST:PORT")
+    declaration = read_declaration(options["config"]) if options["config"] else Declaration()
+    product = _product(peer, declaration, options)
+    _refuse_strangers(product.host, options["i_own_this_system"])
+    reporter = Reporter(options)
+    conditions = _conditions(declaration, options)
+    try:
+        run = trio.run(test_acceptor, product, declaration, conditions, selection, reporter.progress)
+    except AssociationError as error:
+        click.echo(f"dulcet: {error}", err=True)
+        return error.exit_code
+    run.declared, run.configuration_digest = declaration.shown(), declaration.digest
+    return reporter.finish(run)
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    levels = tuple(level for level in Level if level.word in options["levels"])
+    return Selection(prefixes=options["cases"], without=options["without"], levels=levels)
+
+
+def _check_selection(selection: Selection, cases: Sequence[Case]) -> None:
+    for prefix in unknown_prefixes(selection, cases):
+        raise click.UsageError(f"no case and no group is called {prefix!r}; --list shows them")
+
+
+def _list(cases: Sequence[Case], selection: Selection) -> int:
+    for case in cases:
+        if selection.wants(case):
+            part = "looked at in passing" if case.role is Role.PASSIVE else case.stimulus
+            click.echo(f"{case.id:44} {case.level.word:13} {case.clause:20} {part}")
+    return 0
+
+
+def _product(words: Sequence[str], declaration: Declaration, options: dict[str, Any]) -> Product:
+    tls = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
+    found = peers(words, called=options["aec"], calling=options["aet"])
+    if len(found) != 1:
+        raise click.UsageError("one PEER at a time is tested")
+    return Product(
+        host=found[0].host,
+        port=found[0].port,
+        called=found[0].ae_title,
+        calling=found[0].calling_ae_title,
+        promiscuous=declaration.promiscuous,
+        user=declaration.user,
+        bad_user=declaration.bad_user,
+        tls=tls,
+        tls_name=options["tls_name"],
+        move_destination=declaration.move_destination,
+        move_port=declaration.move_port,
+        parallel=options["parallel"],
+    )
+
+
+def _refuse_strangers(host: str, owned: bool) -> None:
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost"
+    if not is_here and not owned:
+        raise click.UsageError(
+            f"{host} is another machine: say --i-own-this-system if it is a test system that may be disturbed"
+        )
+
+
+def _conditions(declaration: Declaration, options: dict[str, Any]) -> Conditions:
+    timeout = options["timeout"]
+    artim = options["artim"] or declaration.artim or DEFAULT_ARTIM
+    patience = Patience(answer=timeout, settle=min(0.25, timeout), patient=5 * timeout, artim=artim)
+    return Conditions(patience=patience, confirm=not options["no_confirm"], allow_load=options["allow_load"])
+
+
+class Reporter:
+    """Shows the progress, then writes what was asked for and says how it ended."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.waivers = read_waivers(options["waivers"]) if options["waivers"] else {}
+        self.baseline = document.load(options["baseline"]) if options["baseline"] else None
+        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.shows_progress = sys.stderr.isatty() and not options["quiet"]
+
+    def progress(self, result: CaseResult, finished: int, total: int) -> None:
+        """One case is done."""
+        if self.shows_progress:
+            text = report_terminal.progress_line(result, finished, total)
+            click.echo(f"\r\x1b[K{text[:100]}", nl=False, err=True)
+
+    def finish(self, run: Run) -> int:
+        """All cases are done: reports and the exit code."""
+        if self.shows_progress:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        for result in run.results:
+            result.waiver = self.waivers.get(result.case.id, "")
+        run.command_line = f"dulcet conform {shlex.join(sys.argv[2:])}"
+        made = document.to_document(run, kit_version=version("dulcet"))
+        if self.baseline is not None:
+            _compare(made, self.baseline)
+        write_reports(made, self.options, run)
+        self._show(made)
+        failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
+        return EXIT_FAILED if failed else 0
+
+    def _show(self, made: document.Document) -> None:
+        if self.options["as_json"]:
+            for case in made["cases"]:
+                print(json.dumps({"event": "conform.case", **case}))
+            print(json.dumps({"event": "conform.summary", **made["summary"]}))
+            return
+        shown = (
+            report_terminal.conclusion(made)
+            if self.options["quiet"]
+            else report_terminal.lines(made, colour=self.colour, verbose=self.options["verbose"])
+        )
+        for line in shown:
+            click.echo(line)
+
+
+def _compare(made: document.Document, baseline: document.Document) -> None:
+    before = {case["id"]: case["verdict"] for case in baseline["cases"]}
+    for case in made["cases"]:
+        case["baseline"] = before.get(case["id"])
+    changed = [case for case in made["cases"] if case["baseline"] not in (None, case["verdict"])]
+    made["newly_failing"] = [case["id"] for case in changed if case["verdict"] == "FAIL"]
+    made["newly_passing"] = [case["id"] for case in changed if case["verdict"] == "PASS"]
+
+
+def write_reports(made: document.Document, options: dict[str, Any], run: Run | None = None) -> None:
+    """The files that the options ask for."""
+    if options.get("output"):
+        _write(options["output"], document.dump(made))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be written: {error.strerror}") from None

@@ -1,0 +1,131 @@
+"""Before the first case: is the product there, what does it accept, how many associations does it serve at once?"""
+
+from dataclasses import replace
+
+import trio
+
+from dulcet.conformance.kit.product import CLAIMS, Patience, Product
+from dulcet.conformance.kit.result import Observed
+from dulcet.conformance.kit.stimuli import context
+from dulcet.conformance.kit.visit import Asked, Association, Findings, PreconditionError, Visit
+from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
+from dulcet.errors import (
+    AssociationAbortedError,
+    AssociationRejectedError,
+    DulcetError,
+    PeerTimeoutError,
+    PeerUnavailableError,
+)
+from dulcet.ul.reasons import explain_abort, explain_rejection
+
+CONCURRENT_ASSOCIATIONS = 12  # what the kit makes use of at most
+PROPOSED = tuple(dict.fromkeys(uid for claim in CLAIMS for uid in claim.abstract_syntaxes))
+
+
+async def look_at(product: Product, patience: Patience) -> Observed:
+    """Ask for every SOP class that a case needs. Raises a DulcetError when no association can be made at all."""
+    observed = Observed()
+    contexts = tuple(
+        context(2 * index + 1, uid, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+        for index, uid in enumerate(PROPOSED)
+    )
+    failure: DulcetError | None = None
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, replace(patience, answer=patience.patient), nursery, Findings())
+        try:
+            _note(observed, await visit.ask(product.request(*contexts)))
+        except DulcetError as error:
+            failure = error
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    observed.associations_at_once = await _concurrency(product, patience)
+    return observed
+
+
+def _note(observed: Observed, asked: Asked) -> None:
+    answer = asked.answer
+    if answer is None:
+        raise _why_not(asked)
+    observed.implementation_class_uid = answer.implementation_class_uid or ""
+    observed.implementation_version_name = answer.implementation_version_name or ""
+    observed.maximum_length_received = answer.maximum_length_received
+    for result in answer.presentation_contexts:
+        index = result.context_id // 2
+        if result.context_id % 2 and index < len(PROPOSED):
+            observed.contexts[PROPOSED[index]] = (result.result, result.transfer_syntax or "")
+
+
+def _why_not(asked: Asked) -> DulcetError:
+    numbers = asked.outcome.numbers
+    if asked.outcome.word == "RJ":
+        text = f"the product rejects the kit's association: {explain_rejection(*numbers)}"
+        return AssociationRejectedError(text, result=numbers[0], source=numbers[1], reason=numbers[2])
+    if asked.outcome.word == "ABORT":
+        text = f"the product aborts the kit's association: {explain_abort(*numbers)}"
+        return AssociationAbortedError(text, source=numbers[0], reason=numbers[1])
+    if asked.outcome.word == "SILENCE":
+        return PeerTimeoutError("the product takes the connection and answers no A-ASSOCIATE-RQ")
+    return PeerUnavailableError(f"the product makes no association with the kit: {asked.outcome.explain()}")
+
+
+async def _concurrency(product: Product, patience: Patience) -> int:
+    """How many associations stand at the same time."""
+    held = 0
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, patience, nursery, Findings())
+        try:
+            for _ in range(CONCURRENT_ASSOCIATIONS):
+                await visit.associate(context(1, VERIFICATION))
+                held += 1
+        except (PreconditionError, DulcetError):
+            pass
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    return max(held, 1)
+
+
+def claims_of(observed: Observed, declared: dict[str, bool]) -> dict[str, str]:
+    """The product's claims: what the configuration says, and where it says nothing, what was observed."""
+    claims = {}
+    for claim in CLAIMS:
+        if claim.name in declared:
+            if declared[claim.name]:
+                claims[claim.name] = "declared"
+        elif any(observed.contexts.get(uid, (1, ""))[0] == 0 for uid in claim.abstract_syntaxes):
+            claims[claim.name] = "observed"
+    return claims
+
+
+async def is_healthy(product: Product, patience: Patience) -> str:
+    """A new association and a C-ECHO: "" when all is well, else what is not."""
+    trouble = ""
+    for wait in (0.0, 0.5, 2.0):
+        await trio.sleep(wait)
+        trouble = await _probe(product, patience)
+        if not trouble:
+            return ""
+    return trouble
+
+
+async def _probe(product: Product, patience: Patience) -> str:
+    findings = Findings()
+    trouble = ""
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, patience, nursery, findings)
+        try:
+            association = await visit.associate(context(1, VERIFICATION))
+            await _use(association, product.has("verification"))
+        except (PreconditionError, DulcetError) as error:
+            trouble = str(error)
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    return trouble or "; ".join(problem.explanation for problem in findings.problems)
+
+
+async def _use(association: Association, has_verification: bool) -> None:
+    if has_verification:
+        await association.need(1).still_works()
+    else:
+        await association.release()

@@ -1,0 +1,98 @@
+"""The report for a person at a terminal: progress while it runs, then what failed and a table of groups."""
+
+from collections.abc import Iterable
+
+from dulcet.conformance.kit.document import Document
+from dulcet.conformance.kit.result import CaseResult
+
+VERDICTS = ("PASS", "WARN", "FAIL", "INCONCLUSIVE", "SKIP", "WAIVED")
+_COLOURS = {"PASS": "32", "WARN": "33", "FAIL": "31;1", "INCONCLUSIVE": "35", "SKIP": "2", "WAIVED": "36"}
+
+
+def coloured(text: str, verdict: str, colour: bool) -> str:
+    """The text in the colour of a verdict, where colours are wanted."""
+    return f"\x1b[{_COLOURS.get(verdict, '0')}m{text}\x1b[0m" if colour else text
+
+
+def progress_line(result: CaseResult, finished: int, total: int) -> str:
+    """`[ 12/381] ul.assoc.rq.minimal PASS`."""
+    width = len(str(total))
+    return f"[{finished:{width}}/{total}] {result.verdict.value:12} {result.case.id}"
+
+
+def lines(document: Document, *, colour: bool = False, verbose: int = 0) -> Iterable[str]:
+    """The whole report, line by line."""
+    yield from _head(document)
+    shown = ("FAIL", "WARN", "INCONCLUSIVE") if verbose else ("FAIL", "INCONCLUSIVE")
+    for case in document["cases"]:
+        if case["verdict"] in shown:
+            yield ""
+            yield from _case(case, colour, verbose)
+    yield ""
+    yield from _table(document)
+    yield ""
+    yield from conclusion(document)
+
+
+def _head(document: Document) -> Iterable[str]:
+    product = document["product"]
+    observed = product["observed"]
+    yield f"Conformance of {product['address']} as {'acceptor' if document['side'] == 'scp' else 'requestor'}"
+    name = observed["implementation_version_name"] or observed["implementation_class_uid"]
+    if name:
+        limit = observed["maximum_length_received"]
+        yield f"  {name}, maximum length {limit}, {observed['associations_at_once']} associations at once"
+    claims = ", ".join(f"{claim} ({how})" for claim, how in product["claims"].items())
+    yield f"  claims: {claims or 'none'}"
+
+
+def _case(case: Document, colour: bool, verbose: int) -> Iterable[str]:
+    word = f"{case['verdict']} {case['id']}"
+    waived = " (waived)" if case["waiver"] else ""
+    yield f"{coloured(word, case['verdict'], colour)}  {case['level']}{waived}  {case['code']}"
+    yield f"  {case['requirement']} {case['clause']}"
+    yield f"  sent:     {case['stimulus']}"
+    if case["allowed"]:
+        yield f"  expected: {' or '.join(case['allowed'])}"
+    yield f"  observed: {case['observed'] if case['explanation'].startswith('expected ') else case['explanation']}"
+    if case["waiver"]:
+        yield f"  waiver:   {case['waiver']}"
+    yield f"  {case['link']}"
+    yield f"  again:    {case['run_again']}"
+    if verbose > 1:
+        yield from timeline(case)
+
+
+def timeline(case: Document) -> Iterable[str]:
+    """Every PDU of the case, with its fields."""
+    for line in case["timeline"]:
+        if "event" in line:
+            yield f"    {line['ms']:9.1f} ms       {line['event']}"
+            continue
+        arrow = "<-" if line["from"] == "product" else "->"
+        yield f"    {line['ms']:9.1f} ms {arrow} {line['pdu']}, {line['length']} octets"
+        for field in line["fields"]:
+            yield f"                       {field}"
+
+
+def _table(document: Document) -> Iterable[str]:
+    width = max((len(name) for name in document["summary"]["groups"]), default=5)
+    yield f"{'group':{width}} " + " ".join(f"{verdict:>7.7}" for verdict in VERDICTS)
+    for name, counts in document["summary"]["groups"].items():
+        yield f"{name:{width}} " + " ".join(f"{counts.get(verdict, 0) or '.':>7}" for verdict in VERDICTS)
+    total = document["summary"]["verdicts"]
+    yield f"{'all':{width}} " + " ".join(f"{total.get(verdict, 0) or '.':>7}" for verdict in VERDICTS)
+
+
+def conclusion(document: Document) -> Iterable[str]:
+    """What it comes to, in a sentence or two."""
+    counted = document["summary"]
+    required = counted["required_failures"]
+    if required:
+        yield f"{required} required case{'s' if required != 1 else ''} failed, in {document['seconds']:.0f} s."
+    else:
+        yield f"No required case failed, in {document['seconds']:.0f} s."
+    yield "PASS means that no deviation was observed; it is no certificate."
+    for word in ("newly_failing", "newly_passing"):
+        if document.get(word):
+            yield f"{word.replace('_', ' ').capitalize()}: {', '.join(document[word])}"

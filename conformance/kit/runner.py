@@ -1,0 +1,200 @@
+"""Runs the cases against a product that is an acceptor, several at once where the product allows.
+
+Nobody is accused on the strength of one run: what failed is played again, alone and more patiently, and what does not
+fail again is inconclusive.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import trio
+
+from dulcet.conformance.kit.case import Case
+from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.preflight import CONCURRENT_ASSOCIATIONS, is_healthy
+from dulcet.conformance.kit.product import Patience, Product
+from dulcet.conformance.kit.result import CaseResult
+from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
+from dulcet.conformance.kit.visit import Findings, PreconditionError, Visit
+from dulcet.errors import DulcetError
+
+LONGEST_CASE = 60.0  # seconds, beyond ARTIM: the kit's own fault is more likely than the product's
+RECOVERY_SECONDS = 15.0
+Progress = Callable[[CaseResult, int, int], None]
+"""Called for each result with the number of results so far and of cases."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """How a run is done."""
+
+    patience: Patience = field(default_factory=Patience)
+    confirm: bool = True
+    """Play again what failed."""
+    allow_load: bool = False
+
+
+def why_skipped(case: Case, product: Product, conditions: Conditions) -> str:
+    """The reason why a case can't be played, or "" when it can."""
+    if case.undecidable:
+        return case.undecidable
+    missing = [need for need in case.needs if not product.has(need)]
+    if missing:
+        return f"the product does not claim {' and '.join(missing)}"
+    if case.load and not conditions.allow_load:
+        return "a case of load: only with --allow-load"
+    return ""
+
+
+def skipped(case: Case, reason: str) -> CaseResult:
+    """The result of a case that is not played."""
+    return CaseResult(case=case, judgement=Judgement(Verdict.SKIP, "SKIPPED", reason))
+
+
+async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
+    """Play one case once. Never raises: what goes wrong is inconclusive."""
+    assert case.play is not None
+    findings = Findings()
+    started, clock = datetime.now(UTC), trio.current_time()
+    outcome, judgement = await _played(case, product, patience, findings)
+    if outcome is not None:
+        judgement = judge(case, outcome, findings.problems)
+    assert judgement is not None
+    result = CaseResult(
+        case=case,
+        judgement=judgement,
+        outcome=outcome,
+        ending=ending(findings.wires),
+        findings=findings,
+        started=started,
+        seconds=trio.current_time() - clock,
+        attempts=1,
+    )
+    if case.probe and (trouble := await is_healthy(product, patience)):
+        result.judgement = Judgement(Verdict.FAIL, "SUT_UNHEALTHY", f"afterwards: {trouble}")
+    return result
+
+
+async def _played(
+    case: Case, product: Product, patience: Patience, findings: Findings
+) -> tuple[Outcome | None, Judgement | None]:
+    assert case.play is not None
+    limit = LONGEST_CASE + (patience.until_artim if case.waits_artim else 0.0)
+    outcome: Outcome | None = None
+    judgement: Judgement | None = None
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, patience, nursery, findings)
+        with trio.move_on_after(limit) as deadline:
+            try:
+                outcome = await case.play(visit)
+            except PreconditionError as error:
+                judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
+            except DulcetError as error:
+                judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", str(error))
+            except Exception as error:
+                judgement = Judgement(Verdict.INCONCLUSIVE, "KIT_ERROR", f"{type(error).__name__}: {error}")
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    if deadline.cancelled_caught:
+        judgement = Judgement(Verdict.INCONCLUSIVE, "TOO_SLOW", f"not finished within {limit:g} s")
+    return outcome, judgement
+
+
+class Runner:
+    """Plays cases; results come in the order of the cases."""
+
+    def __init__(self, product: Product, conditions: Conditions, progress: Progress) -> None:
+        self.product = product
+        self.conditions = conditions
+        self.progress = progress
+        self._results: dict[str, CaseResult] = {}
+        self._total = 0
+        self._finished = 0
+
+    async def run(self, cases: Sequence[Case]) -> list[CaseResult]:
+        """Every case once, and once more what failed."""
+        self._total = len(cases)
+        playable = []
+        for case in cases:
+            reason = why_skipped(case, self.product, self.conditions)
+            if reason:
+                self._done(skipped(case, reason))
+            elif case.play is not None:
+                playable.append(case)
+        await self._all(playable)
+        return [self._results[case.id] for case in cases if case.id in self._results]
+
+    async def _all(self, cases: Sequence[Case]) -> None:
+        alone = [case for case in cases if case.alone or case.load]
+        waiting = [case for case in cases if case.waits_artim and case not in alone]
+        quick = [case for case in cases if case not in alone and case not in waiting]
+        parallel = self.product.parallel
+        beside = parallel + len(waiting) <= CONCURRENT_ASSOCIATIONS and parallel > 1
+        async with trio.open_nursery() as nursery:
+            if beside:
+                nursery.start_soon(self._some, waiting, max(len(waiting), 1), self._first)
+            await self._some(quick, parallel, self._first)
+        if not beside:
+            await self._some(waiting, parallel, self._first)
+        await self._some(alone, 1, self._first)
+        await self._confirm(cases)
+
+    async def _some(self, cases: Sequence[Case], at_once: int, one: Callable[[Case], Awaitable[None]]) -> None:
+        limiter = trio.Semaphore(at_once)
+
+        async def limited(case: Case) -> None:
+            async with limiter:
+                await one(case)
+
+        async with trio.open_nursery() as nursery:
+            for case in cases:
+                nursery.start_soon(limited, case)
+                await trio.lowlevel.checkpoint()
+
+    async def _first(self, case: Case) -> None:
+        result = await play(case, self.product, self.conditions.patience)
+        self._results[case.id] = result
+        if not self._needs_confirmation(result):
+            self._done(result)
+
+    def _needs_confirmation(self, result: CaseResult) -> bool:
+        doubtful = result.verdict is Verdict.FAIL or result.judgement.code in ("SUT_DOWN", "PRECONDITION")
+        return doubtful and self.conditions.confirm
+
+    async def _confirm(self, cases: Sequence[Case]) -> None:
+        doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]
+        silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG"]
+        await self._some([case for case in doubtful if case not in silent], 1, self._again)
+        await self._some(silent, self.product.parallel, self._again)
+
+    async def _again(self, case: Case) -> None:
+        """The second run: alone, and with more patience."""
+        patience = self.conditions.patience
+        first = self._results[case.id]
+        trouble = await self._recovered()
+        if trouble:
+            judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", f"the product is not there any more: {trouble}")
+            if first.verdict is Verdict.FAIL:
+                judgement = first.judgement
+            first.judgement = judgement
+            return self._done(first)
+        second = await play(case, self.product, replace(patience, answer=patience.patient))
+        second.first, second.attempts = first.judgement, 2
+        if first.verdict is Verdict.FAIL and second.verdict is Verdict.PASS:
+            text = f"the first run: {first.judgement.explanation}; the second: {second.judgement.explanation}"
+            second.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
+        self._results[case.id] = second
+        self._done(second)
+
+    async def _recovered(self) -> str:
+        trouble = "no answer"
+        with trio.move_on_after(RECOVERY_SECONDS):
+            while trouble:
+                trouble = await is_healthy(self.product, self.conditions.patience)
+        return trouble
+
+    def _done(self, result: CaseResult) -> None:
+        self._results[result.case.id] = result
+        self._finished += 1
+        self.progress(result, self._finished, self._total)

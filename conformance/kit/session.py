@@ -1,0 +1,99 @@
+"""A whole run against a product that is an acceptor: look, play, judge, put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import trio
+
+from dulcet.conformance.kit import catalogue
+from dulcet.conformance.kit.case import Case, Level, Role
+from dulcet.conformance.kit.configuration import Declaration
+from dulcet.conformance.kit.passive import PassiveCheck, judge_traffic
+from dulcet.conformance.kit.preflight import claims_of, look_at
+from dulcet.conformance.kit.product import Product
+from dulcet.conformance.kit.result import CaseResult, Observed, Run
+from dulcet.conformance.kit.runner import Conditions, Progress, Runner, why_skipped
+
+ARTIM_CASE = "ul.tcp.artim.no-rq"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which cases are wanted; an empty field wants all."""
+
+    prefixes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    levels: tuple[Level, ...] = ()
+    roles: tuple[Role, ...] = ()
+
+    def wants(self, case: Case) -> bool:
+        """Whether this case is one of them."""
+        return (
+            (not self.prefixes or _under(case.id, self.prefixes))
+            and not _under(case.id, self.without)
+            and (not self.levels or case.level in self.levels)
+            and (not self.roles or case.role in self.roles)
+        )
+
+
+def _under(case_id: str, prefixes: tuple[str, ...]) -> bool:
+    return any(case_id == prefix or case_id.startswith(prefix.rstrip(".") + ".") for prefix in prefixes)
+
+
+def unknown_prefixes(selection: Selection, cases: Sequence[Case]) -> list[str]:
+    """The prefixes that no case has: most likely a slip."""
+    return [
+        prefix
+        for prefix in (*selection.prefixes, *selection.without)
+        if not any(_under(case.id, (prefix,)) for case in cases)
+    ]
+
+
+async def test_acceptor(
+    product: Product, declaration: Declaration, conditions: Conditions, selection: Selection, progress: Progress
+) -> Run:
+    """Play what is selected. Raises a DulcetError when the product makes no association at all."""
+    run = Run(side="scp", peer=f"{product.called}@{product.host}:{product.port}", command_line="", started=_now())
+    clock = trio.current_time()
+    run.observed = await look_at(product, conditions.patience)
+    known = _known(product, declaration, run.observed)
+    run.claims = dict(known.claims)
+    cases = [case for case in catalogue.in_order(catalogue.acceptor_cases()) if selection.wants(case)]
+    checks = [check for check in catalogue.acceptor_checks() if selection.wants(check.case)]
+    played = await Runner(known, conditions, progress).run(cases)
+    run.results = put_together(played, checks, lambda case: why_skipped(case, known, conditions))
+    _measured_artim(run)
+    run.seconds = trio.current_time() - clock
+    return run
+
+
+def _known(product: Product, declaration: Declaration, observed: Observed) -> Product:
+    claims = claims_of(observed, dict(declaration.claims))
+    if product.tls is not None:
+        claims.setdefault("tls", "declared")
+    return replace(
+        product,
+        claims=claims,
+        sop_classes={uid: syntax for uid, (result, syntax) in observed.contexts.items() if result == 0},
+        parallel=max(1, min(product.parallel, observed.associations_at_once)),
+    )
+
+
+def put_together(played: Sequence[CaseResult], checks: Sequence[PassiveCheck], skip: object) -> list[CaseResult]:
+    """What was played and what was looked at, in the order of the catalogue."""
+    looked = judge_traffic(checks, played, skip)  # type: ignore[arg-type]
+    results = {(result.case.id, result.case.role): result for result in (*played, *looked)}
+    ordered = catalogue.in_order([result.case for result in (*played, *looked)])
+    return [results[case.id, case.role] for case in ordered]
+
+
+def _measured_artim(run: Run) -> None:
+    for result in run.results:
+        seconds = result.findings.measured.get("closed_after_seconds")
+        if result.case.id == ARTIM_CASE and isinstance(seconds, float):
+            run.observed.artim_seconds = round(seconds, 2)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
