@@ -16,7 +16,7 @@ from dulcet.ul.pdata import PDV_HEADER_OCTETS, PresentationDataValue
 from dulcet.ul.pdu import PDataTF
 
 MAX_COMMAND_SET_OCTETS = 64 * 1024  # real ones are below 1 kB
-MAX_EMPTY_FRAGMENTS = 16  # in one message; PS3.8 E.2 recommends to cope with them
+MAX_EMPTY_FRAGMENTS = 16  # in one message; PS3.8 E.1 forbids to send them and recommends to cope with them
 LARGEST_PDU_OCTETS = 128 * 1024  # of a P-DATA-TF that we send to a peer that takes any length, or a larger one
 _CLAUSE = "PS3.8 Annex E"
 
@@ -42,8 +42,9 @@ class DataReceived(NamedTuple):
 class Assembler:
     """Puts the messages of one direction together. Memory: one command set, at most MAX_COMMAND_SET_OCTETS.
 
-    DecodeError, with the reason for the A-ABORT, for what breaks the rules: a context that was not accepted, fragments
-    that mix, a command set without end. Nothing may be fed after that.
+    What breaks PS3.8 E.1 and can be understood is a deviation the first time that it comes. DecodeError, with the
+    reason for the A-ABORT, for what breaks the rules: a context that was not accepted, fragments that mix, a command
+    set without end. Nothing may be fed after that.
     """
 
     def __init__(self, contexts: Mapping[int, AcceptedContext]) -> None:
@@ -52,7 +53,8 @@ class Assembler:
         self._command = bytearray()
         self._awaits_data = False
         self._empty_fragments = 0
-        self._has_noted_odd = False
+        self._noted: set[str] = set()
+        self._deviations: list[Deviation] = []
 
     @property
     def is_in_message(self) -> bool:
@@ -61,12 +63,12 @@ class Assembler:
 
     def feed(self, values: tuple[PresentationDataValue, ...]) -> Iterator[CommandReceived | DataReceived]:
         """What the values of one P-DATA-TF bring, in their order."""
-        for value in values:
+        for index, value in enumerate(values):
             context_id, is_command, is_last, fragment = value
             if context_id != self._context_id:
-                self._start(context_id)
-            if not fragment:
-                self._count_empty()
+                self._start(context_id, is_first_in_pdu=not index)
+            if not fragment or len(fragment) % 2:
+                self._check_length(len(fragment))
             if is_command is self._awaits_data:
                 what = "a command" if is_command else "a data set"
                 raise _error(f"{what} fragment where {'the data set' if is_command else 'a command set'} was expected")
@@ -75,17 +77,30 @@ class Assembler:
             elif (received := self._command_fragment(context_id, fragment, is_last)) is not None:
                 yield received
 
-    def _start(self, context_id: int) -> None:
+    def _start(self, context_id: int, *, is_first_in_pdu: bool) -> None:
         if self._context_id is not None:
             raise _error(f"a fragment on context {context_id} inside a message on context {self._context_id}")
         if context_id not in self._contexts:
             raise _error(f"context {context_id} was not accepted")
+        if not is_first_in_pdu:
+            self._note("fragments of two messages in one P-DATA-TF")
         self._context_id = context_id
 
-    def _count_empty(self) -> None:
+    def _check_length(self, octets: int) -> None:
+        if octets:
+            self._note("a fragment of an odd number of octets", f": {octets}")
+            return
+        self._note("a fragment without octets")
         self._empty_fragments += 1
         if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
             raise _error(f"more than {MAX_EMPTY_FRAGMENTS} empty fragments in one message", 6)
+
+    def _note(self, what: str, detail: str = "") -> None:
+        if what not in self._noted:
+            self._noted.add(what)
+            self._deviations.append(
+                Deviation(clause="PS3.8 E.1", field="presentation data value", explanation=what + detail)
+            )
 
     def _command_fragment(self, context_id: int, fragment: memoryview | bytes, is_last: bool) -> CommandReceived | None:
         if len(self._command) + len(fragment) > MAX_COMMAND_SET_OCTETS:
@@ -99,18 +114,18 @@ class Assembler:
         self._awaits_data = message.has_data_set
         if not message.has_data_set:
             self._end()
-        return CommandReceived(context_id, message, deviations)
+        return CommandReceived(context_id, message, (*self._take_deviations(), *deviations))
 
     def _data(self, fragment: memoryview | bytes, is_last: bool) -> DataReceived:
-        odd: tuple[Deviation, ...] = ()
-        if len(fragment) % 2 and not self._has_noted_odd:
-            self._has_noted_odd = True
-            explanation = f"a fragment of {len(fragment)} octets, an odd number"
-            odd = (Deviation(clause="PS3.8 E.1", field="fragment", explanation=explanation, octets=b""),)
         if is_last:
             self._awaits_data = False
             self._end()
-        return DataReceived(memoryview(fragment), is_last, odd)
+        return DataReceived(memoryview(fragment), is_last, self._take_deviations() if self._deviations else ())
+
+    def _take_deviations(self) -> tuple[Deviation, ...]:
+        deviations = tuple(self._deviations)
+        self._deviations.clear()
+        return deviations
 
     def _end(self) -> None:
         self._context_id = None

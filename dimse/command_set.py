@@ -34,10 +34,10 @@ class CommandSet:
     error: DecodeError | None = None
     """Why the octets can't be relied on: where reading ended, or an element with two values; None when all is read."""
 
-    def deviates(self, tag: int, explanation: str, octets: bytes = b"") -> None:
+    def deviates(self, tag: int, explanation: str, octets: bytes = b"", *, clause: str = CLAUSE) -> None:
         """Record a deviation in one element."""
         self.deviations.append(
-            Deviation(clause=CLAUSE, field=describe_tag(tag), explanation=explanation, octets=octets[:_SHOWN_OCTETS])
+            Deviation(clause=clause, field=describe_tag(tag), explanation=explanation, octets=octets[:_SHOWN_OCTETS])
         )
 
 
@@ -86,6 +86,8 @@ def _value(found: CommandSet, tag: int, octets: bytes) -> Value | None:
             found.deviates(tag, f"{len(octets)} octets for one {known.vr}", octets)
         return int.from_bytes(octets[:size], "little")
     if known.vr == "AT":
+        if len(octets) % 4:
+            found.deviates(tag, f"{len(octets)} octets, a tag has 4", octets)
         pairs = range(0, len(octets) - 3, 4)
         return tuple(_tag_at(octets, start) for start in pairs)
     return _text(found, tag, known.vr, octets)

@@ -30,6 +30,7 @@ class CStoreRSP(Response):
     COMMAND_FIELD = 0x8001
     NAME = "C-STORE-RSP"
     SERVICE = "C-STORE"
+    TAKES_DATA_SET = False
     affected_sop_class_uid: str | None = None
     message_id_being_responded_to: int
     has_data_set: bool = False
@@ -76,6 +77,7 @@ class CCancelRQ(Message):
     COMMAND_FIELD = 0x0FFF
     NAME = "C-CANCEL-RQ"
     SERVICE = "C-CANCEL"
+    TAKES_DATA_SET = False
     message_id_being_responded_to: int
     """The Message ID of the operation to be cancelled."""
     has_data_set: bool = False
@@ -163,6 +165,7 @@ class CEchoRQ(Affected):
     COMMAND_FIELD = 0x0030
     NAME = "C-ECHO-RQ"
     SERVICE = "C-ECHO"
+    TAKES_DATA_SET = False
     affected_sop_class_uid: str
     message_id: int
     has_data_set: bool = False
@@ -175,6 +178,7 @@ class CEchoRSP(Response):
     COMMAND_FIELD = 0x8030
     NAME = "C-ECHO-RSP"
     SERVICE = "C-ECHO"
+    TAKES_DATA_SET = False
     affected_sop_class_uid: str | None = None
     message_id_being_responded_to: int
     has_data_set: bool = False

@@ -33,6 +33,8 @@ class Message:
     """The service that it belongs to: `C-STORE`."""
     NEEDS_DATA_SET: ClassVar[bool] = False
     """Whether the message means nothing without a data set."""
+    TAKES_DATA_SET: ClassVar[bool] = True
+    """Whether a data set may follow at all."""
     has_data_set: bool
     message_id: int
     """What the operation is known by; of a response, Message ID Being Responded To."""

@@ -12,6 +12,7 @@ from dulcet.dimse.command_dictionary import (
     COMMAND_DATA_SET_TYPE,
     COMMAND_FIELD,
     MESSAGE_ID,
+    PRIORITY,
     describe_tag,
 )
 from dulcet.dimse.command_set import CLAUSE, CommandSet, decode_command_set
@@ -161,12 +162,17 @@ def _message(found: CommandSet, command_field: int, has_data_set: bool) -> Messa
         value = get(tag)
         if value is not None:
             values[name] = value
+        elif tag == PRIORITY:
+            found.deviates(tag, "missing, so it is MEDIUM", clause="PS3.7 9.3")
         elif is_required:
             status = INVALID_SOP_INSTANCE if tag == AFFECTED_SOP_INSTANCE_UID else MISTYPED_ARGUMENT
             return _refuse(found, command_field, has_data_set, status, f"{describe_tag(tag)} is missing")
     if message_class.NEEDS_DATA_SET and not has_data_set:
         what = f"{message_class.NAME} without a data set"
         return _refuse(found, command_field, has_data_set, MISTYPED_ARGUMENT, what)
+    if has_data_set and not message_class.TAKES_DATA_SET:
+        what = f"a data set follows; a {message_class.NAME} has none"
+        found.deviates(COMMAND_DATA_SET_TYPE, what, clause="PS3.7 E.1")
     message: Message = message_class(**values)
     return message
 

@@ -26,6 +26,7 @@ class NGetRQ(Requested):
     COMMAND_FIELD = 0x0110
     NAME = "N-GET-RQ"
     SERVICE = "N-GET"
+    TAKES_DATA_SET = False
     requested_sop_class_uid: str
     message_id: int
     has_data_set: bool = False
@@ -83,6 +84,7 @@ class NDeleteRQ(Requested):
     COMMAND_FIELD = 0x0150
     NAME = "N-DELETE-RQ"
     SERVICE = "N-DELETE"
+    TAKES_DATA_SET = False
     requested_sop_class_uid: str
     message_id: int
     has_data_set: bool = False
@@ -158,3 +160,4 @@ class NDeleteRSP(_NResponse):
     COMMAND_FIELD = 0x8150
     NAME = "N-DELETE-RSP"
     SERVICE = "N-DELETE"
+    TAKES_DATA_SET = False
