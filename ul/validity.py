@@ -25,10 +25,10 @@ def _invalid_request(pdu: AAssociateRQ) -> DecodeError | None:
     if wrong is not None:
         return wrong
     for context in contexts:
-        if len(context.transfer_syntaxes) > MAX_TRANSFER_SYNTAXES:
-            return _error(
-                "9-13", "transfer_syntaxes", f"{len(context.transfer_syntaxes)} in context {context.context_id}"
-            )
+        count = len(context.transfer_syntaxes)
+        if count > MAX_TRANSFER_SYNTAXES:
+            explanation = f"{count} in context {context.context_id}, at most {MAX_TRANSFER_SYNTAXES} are taken"
+            return _error("9-13", "transfer_syntaxes", explanation)
     return None
 
 
