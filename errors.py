@@ -162,6 +162,28 @@ class SourceError(DulcetError):
     exit_code = 66
 
 
+# What a peer answered -----------------------------------------------------------------------------------------------
+
+
+class OperationFailedError(DulcetError):
+    """The peer answered an operation with a failure; `status` is its code (PS3.7 Annex C).
+
+    `error_comment` is what it wrote beside it, raw: quote it before showing.
+    """
+
+    def __init__(self, explanation: str, *, status: int, error_comment: str = "") -> None:
+        self.status = status
+        self.error_comment = error_comment
+        super().__init__(explanation)
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """75 for want of resources, 77 for what it won't do for us, 76 for the rest."""
+        if self.status >> 8 == 0xA7 or self.status == 0x0213:
+            return 75
+        return 77 if self.status in (0x0122, 0x0124, 0xA801) else 76
+
+
 # What happened to an object -----------------------------------------------------------------------------------------
 
 

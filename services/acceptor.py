@@ -50,6 +50,10 @@ class Operation:
     """Where its data set goes; None: kept as an identifier."""
 
 
+Operations = Mapping[type[Message], Operation]
+"""What is performed, by the kind of request."""
+
+
 async def perform_echo(association: Association, received: Received) -> None:
     """C-ECHO SCP (PS3.7 9.1.5): success."""
     request = received.message
@@ -77,7 +81,7 @@ class Acceptor:
 
     admission: Admission
     supported: Supported
-    operations: Mapping[type[Message], Operation]
+    operations: Operations
     limits: Limits = field(default_factory=Limits)
     observers: Observers = field(default_factory=Observers)
 
@@ -126,13 +130,13 @@ class Acceptor:
             await association.wait_closed()
             return False
         association.established(request, reply, outcome(request, reply, is_requestor=False))
-        association.open_sink = lambda context, message: self._open_sink(association, context, message)
+        association.open_sink = lambda context, message: open_sink(self.operations, association, context, message)
         return True
 
     async def _perform_operations(self, association: Association) -> None:
         if association.performed_window == 1:
             while (received := await association.next_request()) is not None:
-                await self._perform(association, received)
+                await perform(self.operations, association, received)
         else:
             await self._perform_at_once(association)
         await association.answer_release()
@@ -141,9 +145,9 @@ class Acceptor:
         outstanding: set[int] = set()
         places = trio.Semaphore(association.performed_window)
 
-        async def perform(received: Received, message_id: int) -> None:
+        async def perform_one(received: Received, message_id: int) -> None:
             try:
-                await self._perform(association, received)
+                await perform(self.operations, association, received)
             finally:
                 outstanding.discard(message_id)
                 places.release()
@@ -157,33 +161,38 @@ class Acceptor:
                     continue
                 await places.acquire()
                 outstanding.add(message_id)
-                nursery.start_soon(perform, received, message_id)
+                nursery.start_soon(perform_one, received, message_id)
 
-    async def _perform(self, association: Association, received: Received) -> None:
-        message, context = received.message, received.context
-        status = self._why_not(context, message)
-        if status is None and isinstance(message, Message):
-            association.is_busy = True
-            try:
-                await self.operations[type(message)].perform(association, received)
-            finally:
-                association.is_busy = False
-        else:
-            await association.send(context.context_id, message.response(status=status or UNRECOGNIZED_OPERATION))
 
-    def _why_not(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> int | None:
-        """The status that refuses a request; None when it can be performed (PS3.7 9.1, 10.1)."""
-        if isinstance(message, UnacceptableMessage):
-            return message.status
-        operation = self.operations.get(type(message))
-        if operation is None:
-            return UNRECOGNIZED_OPERATION
-        if context.abstract_syntax not in operation.sop_classes or message.sop_class_uid != context.abstract_syntax:
-            return SOP_CLASS_NOT_SUPPORTED
-        return None
+async def perform(operations: Operations, association: Association, received: Received) -> None:
+    """Perform a request of the peer, or answer why it can't be."""
+    message, context = received.message, received.context
+    status = why_not(operations, context, message)
+    if status is None and isinstance(message, Message):
+        association.is_busy = True
+        try:
+            await operations[type(message)].perform(association, received)
+        finally:
+            association.is_busy = False
+    else:
+        await association.send(context.context_id, message.response(status=status or UNRECOGNIZED_OPERATION))
 
-    def _open_sink(self, association: Association, context: AcceptedContext, message: Message) -> Sink:
-        if self._why_not(context, message) is not None:
-            return Discard()
-        open_sink = self.operations[type(message)].open_sink
-        return open_identifier(context, message) if open_sink is None else open_sink(association, context, message)
+
+def why_not(operations: Operations, context: AcceptedContext, message: Message | UnacceptableMessage) -> int | None:
+    """The status that refuses a request; None when it can be performed (PS3.7 9.1, 10.1)."""
+    if isinstance(message, UnacceptableMessage):
+        return message.status
+    operation = operations.get(type(message))
+    if operation is None:
+        return UNRECOGNIZED_OPERATION
+    if context.abstract_syntax not in operation.sop_classes or message.sop_class_uid != context.abstract_syntax:
+        return SOP_CLASS_NOT_SUPPORTED
+    return None
+
+
+def open_sink(operations: Operations, association: Association, context: AcceptedContext, message: Message) -> Sink:
+    """Where the data set of a request goes."""
+    if why_not(operations, context, message) is not None:
+        return Discard()
+    open_sink = operations[type(message)].open_sink
+    return open_identifier(context, message) if open_sink is None else open_sink(association, context, message)

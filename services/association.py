@@ -6,7 +6,7 @@ to the wire; none is held whole.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import trio
@@ -65,6 +65,7 @@ class Association(UpperLayer):
         self._message_id = 0
         self._window = 1
         self._window_waiters = trio.lowlevel.ParkingLot()
+        self._left: list[Callable[[], Awaitable[None]]] = []
 
     def established(self, request: AAssociateRQ, response: AAssociateAC, negotiated: Negotiated) -> None:
         """From now on this is in force."""
@@ -110,6 +111,7 @@ class Association(UpperLayer):
 
     async def start(self, context_id: int, request: Message, data_set: DataSetSource | None = None) -> None:
         """Send a request; `response_to` brings its responses, `finish` ends the operation."""
+        await self.settle()
         while len(self._responses) >= self._window and self.failure is None:
             await self._window_waiters.park()
         self._responses[request.message_id] = deque()
@@ -126,10 +128,43 @@ class Association(UpperLayer):
             await self.read_until(responses.__len__)
         return responses.popleft()
 
+    async def responses_to(self, message_id: int) -> deque[Received]:
+        """The responses to an outstanding request that are there, at least one: take them from the left.
+
+        What one read of the connection brought is performed in one go, so their number is bounded by its buffer.
+        """
+        responses = self._responses[message_id]
+        if not responses:
+            await self.read_until(responses.__len__)
+            await self.perform_received()
+        return responses
+
+    async def response_or_request(self, message_id: int) -> Received:
+        """What comes first: a response to an outstanding request, or a request of the peer (PS3.4 C.4.3: C-GET)."""
+        responses, requests = self._responses[message_id], self._requests
+        if not responses and not requests:
+            await self.read_until(lambda: responses or requests)
+        return requests.popleft() if requests else responses.popleft()
+
     def finish(self, message_id: int) -> None:
         """The operation is over; a later response to it would be a protocol error."""
         if self._responses.pop(message_id, None) is not None:
             self._window_waiters.unpark()
+
+    def leave(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """An operation was left before its final response. `settle` ends it, before the next one and before release."""
+        if self.failure is None:
+            self._left.append(settle)
+
+    async def settle(self) -> None:
+        """End what was left in the middle."""
+        while self._left and self.failure is None:
+            await self._left.pop()()
+
+    async def release(self) -> None:
+        """See `UpperLayer`."""
+        await self.settle()
+        await super().release()
 
     # Operations that the peer invokes -------------------------------------------------------------------------------
 

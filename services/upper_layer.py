@@ -166,6 +166,18 @@ class UpperLayer:
                 self._is_reading = False
                 self._waiters.unpark_all()
 
+    async def perform_received(self) -> None:
+        """Perform what was received already; nothing is waited for. Another task that reads does the same."""
+        if self._is_reading:
+            return
+        self._is_reading = True
+        try:
+            while self.failure is None and (effects := self.connection.next_effects()) is not None:
+                await self.perform(effects)
+        finally:
+            self._is_reading = False
+            self._waiters.unpark_all()
+
     async def _read_step(self) -> None:
         effects = self.connection.next_effects()
         if effects is not None:
