@@ -26,9 +26,10 @@ from dulcet.services.value_representations import (
 
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
-FIRST_TAG = 0x00040000  # PS3.7 6.3 has group 0000, PS3.10 7.1 group 0002; 0004 is the DICOMDIR's own
+COMMAND_GROUP, FILE_META_GROUP = 0x0000, 0x0002  # PS3.7 6.3, PS3.10 7.1: a reader would take them for what they aren't
 MAX_CAPTURED_OCTETS = 128  # a UID has 64 (PS3.5 9.1); what is longer is none
 
+_NOTED = (SOP_CLASS_UID, SOP_INSTANCE_UID)
 _NEVER = 1 << 63  # beyond any data set
 _KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 _SEQUENCE_VRS = (b"SQ", b"UN", b"")  # of undefined length they hold items (PS3.5 6.2.2), others fragments (A.4)
@@ -103,7 +104,7 @@ class DataSetWalk:
         )
         self._above: list[_Level] = []
         self._depth = 0
-        self._last_tag = FIRST_TAG - 1
+        self._last_tag = 0x0000FFFF  # the last of group 0000
         self._skip = 0
         self._carry = b""
         self._base = 0
@@ -229,8 +230,12 @@ class DataSetWalk:
                 if header is None:
                     return position
                 length, value = header.length, header.value
-            if is_root and not self._in_order(octets, position, tag, value, length):
-                return position
+            if is_root:
+                if tag <= self._last_tag or tag in _NOTED or group == FILE_META_GROUP:
+                    self._note(octets, position, tag, value, length)
+                    if self._is_starved:
+                        return position
+                self._last_tag = tag
             if header is not None and (length == UNDEFINED_LENGTH or header.vr == b"SQ" or header.looks_like_items):
                 return self._enter(position, tag, header)
             position = value + length
@@ -264,25 +269,22 @@ class DataSetWalk:
             return None
         return _Header(vr, length, value, bytes(octets[value : value + 4]) in _ITEM_STARTS)
 
-    def _in_order(self, octets: memoryview | bytes, position: int, tag: int, value: int, length: int) -> bool:
-        """PS3.5 7.1: tags ascend. Keeps the UIDs that are asked for; False when they are not there whole."""
+    def _note(self, octets: memoryview | bytes, position: int, tag: int, value: int, length: int) -> None:
+        """PS3.5 7.1: tags ascend. Keeps the UIDs that are asked for; starves where they are not there whole."""
+        if tag >> 16 in (COMMAND_GROUP, FILE_META_GROUP):
+            self._wrong(position, f"{tag_text(tag)} does not belong in a data set")
         if tag <= self._last_tag:
-            if tag < FIRST_TAG:
-                self._wrong(position, f"{tag_text(tag)} does not belong in a data set")
             self._wrong(position, f"{tag_text(tag)} comes after {tag_text(self._last_tag)}")
-        if tag in (SOP_INSTANCE_UID, SOP_CLASS_UID):
-            uid = b""
-            if length <= MAX_CAPTURED_OCTETS:
-                if len(octets) - value < length:
-                    self._is_starved = True
-                    return False
-                uid = bytes(octets[value : value + length]).rstrip(b"\0 ")
-            if tag == SOP_CLASS_UID:
-                self.sop_class_uid = uid
-            else:
-                self.sop_instance_uid = uid
-        self._last_tag = tag
-        return True
+        uid = b""
+        if length <= MAX_CAPTURED_OCTETS:
+            if len(octets) - value < length:
+                self._is_starved = True
+                return
+            uid = bytes(octets[value : value + length]).rstrip(b"\0 ")
+        if tag == SOP_CLASS_UID:
+            self.sop_class_uid = uid
+        else:
+            self.sop_instance_uid = uid
 
     def _delimiter(self, position: int, tag: int) -> int:
         """PS3.5 7.5.2: a delimiter's length is 0; one that isn't means nothing."""

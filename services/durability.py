@@ -47,7 +47,9 @@ class Directly(Keeper):
     async def keep(self, placing: Placing) -> StoredObject:
         """See `Keeper`. Does not yield to other tasks where nothing is in the way."""
         stored = placing.place_unless_there()
-        return stored or await trio.to_thread.run_sync(placing.place, limiter=self._limiter)
+        if stored is None:
+            stored = await trio.to_thread.run_sync(placing.place, limiter=self._limiter)
+        return stored
 
 
 class EachDurably(Keeper):
@@ -97,7 +99,9 @@ class Together(Keeper):
                 await self._lead()
         if isinstance(member.outcome, StorageError):
             raise member.outcome
-        return member.outcome or await trio.to_thread.run_sync(placing.place, limiter=self._limiter)
+        if member.outcome is None:
+            return await trio.to_thread.run_sync(placing.place, limiter=self._limiter)
+        return member.outcome
 
     async def _lead(self) -> None:
         self._is_led = True

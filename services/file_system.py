@@ -32,8 +32,11 @@ class FileSystem:
     stat = staticmethod(os.stat)
     fstat = staticmethod(os.fstat)
     statvfs = staticmethod(os.fstatvfs)
-    listdir = staticmethod(os.listdir)
     lock = staticmethod(fcntl.flock)
+
+    def listdir(self, descriptor: int) -> list[str]:
+        """The names in an open directory."""
+        return os.listdir(descriptor)
 
     can_sync_file_system = False
     """Whether `sync_file_system` exists here and tells of errors."""

@@ -23,7 +23,7 @@ SHORT_DIGEST, WHOLE_DIGEST = 12, 64  # hexadecimal digits; the whole one where s
 MAX_VANISHED = 5  # times that the object which stands in the way may go away while we look at it
 
 _OPEN_EXISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class OnConflict(Enum):
@@ -156,7 +156,23 @@ class Placing:
             )
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            return self._rename_unless_there(shard, name)
         return True
+
+    def _rename_unless_there(self, shard: Shard, name: str) -> bool:
+        """What `link` does, on a file system without hard links."""
+        with suppress(OSError):
+            self._fs.lock(shard.descriptor, LOCK_ALONE)  # until the shard is closed: nobody looks and renames between
+        if self.is_there(shard, name):
+            return False
+        self._rename(self._temporary, shard, name)
+        return True
+
+    def _rename(self, temporary: str, shard: Shard, name: str) -> None:
+        self._fs.rename(temporary, name, src_dir_fd=self._directory.temporary, dst_dir_fd=shard.descriptor)
 
     def _lock(self, descriptor: int, how: int) -> None:
         """Let nobody judge, or change, what may still be taken back; until the descriptor is closed."""
@@ -278,21 +294,28 @@ class Placing:
         return digest.hexdigest()
 
     def _replace(self, shard: Shard, name: str) -> None:
-        """PS3.4 B.2.2 lets an SCP replace; the other is there until this one is durable, and stays when that fails."""
+        """Take the other's place in one step. The other stays until this one is durable, and for good when that fails.
+
+        On a file system without hard links nothing keeps the other, so there it is gone when the disk fails just then.
+        """
         fs, temporaries = self._fs, self._directory.temporary
+        old = f"{self._temporary}.old"
         self.sync_file()
         self._lock(shard.descriptor, LOCK_ALONE)
         self._lock(self._descriptor, LOCK_ALONE)
-        old = f"{self._temporary}.old"
-        fs.link(name, old, src_dir_fd=shard.descriptor, dst_dir_fd=temporaries, follow_symlinks=False)
         try:
-            fs.rename(self._temporary, name, src_dir_fd=temporaries, dst_dir_fd=shard.descriptor)
+            fs.link(name, old, src_dir_fd=shard.descriptor, dst_dir_fd=temporaries, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+        try:
+            self._rename(self._temporary, shard, name)
             try:
                 if self._is_durable:
                     self._directory.sync_shard(shard)
             except (StorageError, OSError):
                 with suppress(OSError):
-                    fs.rename(old, name, src_dir_fd=temporaries, dst_dir_fd=shard.descriptor)
+                    self._rename(old, shard, name)
                 raise
         finally:
             with suppress(OSError):
