@@ -1,0 +1,212 @@
+"""Messages out of the P-DATA-TF PDUs of a capture: PS3.7 6.3, PS3.8 Annex E.
+
+`dulcet.dimse.assembly` refuses what breaks the rules, as a connection must. A capture shows also what was wrong: here
+fragments are put together by direction and context as they come, and what the rules say otherwise is a deviation.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+from dulcet.conformance.captures.streams import Direction
+from dulcet.dimse.assembly import MAX_COMMAND_SET_OCTETS
+from dulcet.dimse.command_dictionary import COMMAND_DATA_SET_TYPE, COMMAND_FIELD
+from dulcet.dimse.command_set import Value, decode_command_set
+from dulcet.dimse.message import NO_DATA_SET
+from dulcet.dimse.messages import MESSAGES, UnacceptableMessage, decode_message
+from dulcet.errors import DecodeError
+from dulcet.ul.deviation import Deviation
+from dulcet.ul.pdata import PresentationDataValue
+
+_CLAUSE = "PS3.8 Annex E"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """The data set of a message, as octets: what they mean is the context's transfer syntax's."""
+
+    length: int
+    pdv_count: int
+    sha256: str
+    """Of the fragments, joined."""
+    is_complete: bool
+    """Whether the last fragment came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRecord:
+    """One DIMSE message of a capture."""
+
+    number: int
+    """From 0, in the order in which the command sets were complete."""
+    direction: Direction
+    pdu: int
+    """The number of the PDU that ended the command set."""
+    context_id: int
+    name: str
+    """`C-STORE-RQ`; `message 1234H` for a Command Field that is none."""
+    values: Mapping[int, Value]
+    """The elements by tag."""
+    command_octets: int
+    data_set: DataSet | None = None
+    deviations: tuple[Deviation, ...] = ()
+    error: str = ""
+    """Why nobody could act on it; "" for a message that can be used."""
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message while its data set comes."""
+
+    fields: dict[str, Any]
+    expects_data: bool
+    length: int = 0
+    pdv_count: int = 0
+    digest: Any = field(default_factory=sha256)
+    is_complete: bool = False
+
+    def freeze(self) -> MessageRecord:
+        if not self.pdv_count:
+            return MessageRecord(**self.fields)
+        data_set = DataSet(self.length, self.pdv_count, self.digest.hexdigest(), self.is_complete)
+        return MessageRecord(**self.fields, data_set=data_set)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One context in one direction."""
+
+    command: bytearray = field(default_factory=bytearray)
+    message: _Message | None = None
+    """The last one; its data set may still come."""
+    is_ended: bool = True
+    """Whether the last data set had its last fragment."""
+
+
+class MessageReader:
+    """Puts the messages of one association together. Memory: the records, and a command set for each context."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[Direction, int], _Lane] = {}
+        self._current: dict[Direction, int] = {}
+        self._messages: list[_Message] = []
+
+    def feed(
+        self, direction: Direction, pdu: int, values: Sequence[PresentationDataValue]
+    ) -> tuple[list[int], list[Deviation]]:
+        """The numbers of the messages whose command sets end in this PDU, and what its values do wrong."""
+        ended: list[int] = []
+        deviations: list[Deviation] = []
+        for value in values:
+            lane = self._lanes.setdefault((direction, value.context_id), _Lane())
+            deviations.extend(self._mixed(direction, value, lane))
+            if value.is_command:
+                number = self._command(direction, pdu, value, lane)
+                if number is not None:
+                    ended.append(number)
+            else:
+                deviations.extend(self._data(value, lane))
+                if value.is_last:
+                    self._current.pop(direction, None)
+        return ended, deviations
+
+    def records(self) -> tuple[MessageRecord, ...]:
+        """All messages, in the order of their command sets."""
+        return tuple(message.freeze() for message in self._messages)
+
+    def unfinished(self) -> dict[Direction, dict[int, int]]:
+        """Octets of data sets whose last fragment did not come, by direction and context ID."""
+        found: dict[Direction, dict[int, int]] = {}
+        for (direction, context_id), lane in self._lanes.items():
+            message = lane.message
+            if message is not None and message.pdv_count and not message.is_complete:
+                found.setdefault(direction, {})[context_id] = message.length
+        return found
+
+    def forget(self) -> None:
+        """Packets are missing: what was begun may never end, and what comes may belong to it."""
+        self._current.clear()
+        for lane in self._lanes.values():
+            lane.command.clear()
+            lane.message = None
+            lane.is_ended = True
+
+    def fields(self, number: int) -> Mapping[str, Any]:
+        """What is known of a message when its command set is complete: the fields of its record."""
+        return self._messages[number].fields
+
+    def _mixed(self, direction: Direction, value: PresentationDataValue, lane: _Lane) -> Iterator[Deviation]:
+        """A fragment of another message while one is not whole (PS3.8 E.2)."""
+        current = self._current.get(direction)
+        if current is not None and current != value.context_id:
+            yield _deviation(f"a fragment on context {value.context_id} inside a message on context {current}")
+        elif value.is_command and lane.message is not None and not lane.is_ended and not lane.command:
+            yield _deviation("a command fragment where the data set was expected")
+            lane.is_ended = True
+        self._current[direction] = value.context_id
+
+    def _command(self, direction: Direction, pdu: int, value: PresentationDataValue, lane: _Lane) -> int | None:
+        if len(lane.command) < MAX_COMMAND_SET_OCTETS:
+            lane.command += value.fragment[:MAX_COMMAND_SET_OCTETS]
+        if not value.is_last:
+            return None
+        octets = bytes(lane.command)
+        lane.command.clear()
+        message = _decode(octets)
+        number = len(self._messages)
+        message.fields |= {"number": number, "direction": direction, "pdu": pdu, "context_id": value.context_id}
+        self._messages.append(message)
+        lane.message = message
+        lane.is_ended = not message.expects_data
+        if lane.is_ended:
+            self._current.pop(direction, None)
+        return number
+
+    def _data(self, value: PresentationDataValue, lane: _Lane) -> Iterator[Deviation]:
+        message = lane.message
+        if message is None:
+            yield _deviation("a data set fragment where a command set was expected")
+        else:
+            if lane.is_ended and not message.pdv_count and not message.expects_data:
+                yield _deviation(f"a data set after a {message.fields['name']} that announces none")
+            elif lane.is_ended:
+                yield _deviation("a data set fragment after the last one")
+            message.length += len(value.fragment)
+            message.pdv_count += 1
+            message.digest.update(value.fragment)
+            message.is_complete = value.is_last
+            lane.is_ended = value.is_last
+        if len(value.fragment) % 2:
+            yield Deviation(
+                clause="PS3.8 E.1",
+                field="fragment",
+                explanation=f"a fragment of {len(value.fragment)} octets, an odd number",
+            )
+
+
+def _deviation(explanation: str) -> Deviation:
+    return Deviation(clause=_CLAUSE, field="presentation data value", explanation=explanation)
+
+
+def _decode(octets: bytes) -> _Message:
+    found = decode_command_set(octets)
+    command_field = found.values.get(COMMAND_FIELD)
+    known = MESSAGES.get(command_field) if isinstance(command_field, int) else None
+    name = known.NAME if known else f"message {command_field:04X}H" if isinstance(command_field, int) else "message"
+    error = ""
+    try:
+        message = decode_message(octets).message
+        if isinstance(message, UnacceptableMessage):
+            error = message.explanation
+    except DecodeError as wrong:
+        error = wrong.explanation
+    fields = {
+        "name": name,
+        "values": MappingProxyType(found.values),
+        "command_octets": len(octets),
+        "deviations": tuple(found.deviations),
+        "error": error,
+    }
+    return _Message(fields, expects_data=found.values.get(COMMAND_DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET)
