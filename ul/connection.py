@@ -106,6 +106,16 @@ _REQUESTED = {
 
 _UNSUPPORTED_VERSION = AAssociateRJ(result=1, source=2, reason=2)  # PS3.8 Table 9-21: provider (ACSE), permanent
 _NO_EFFECTS: tuple[Effect, ...] = ()
+_ALWAYS_THE_SAME: dict[Step, Effect] = {
+    Step.CONNECT: Connect(),
+    Step.CLOSE: Close(),
+    Step.START_ARTIM: StartArtim(),
+    Step.STOP_ARTIM: StopArtim(),
+    Step.SEND_RELEASE_RQ: Send((AReleaseRQ().encode(),)),
+    Step.SEND_RELEASE_RP: Send((AReleaseRP().encode(),)),
+    Step.SEND_ABORT_USER: Send((AAbort(source=0, reason=0).encode(),)),
+}
+"""The effects of the steps that depend on nothing."""
 
 
 class Connection:
@@ -267,28 +277,16 @@ class Connection:
             case Step.SEND:
                 assert pdu is not None
                 return Send((pdu.encode(),))
-            case Step.SEND_RELEASE_RQ:
-                return Send((AReleaseRQ().encode(),))
-            case Step.SEND_RELEASE_RP:
-                return Send((AReleaseRP().encode(),))
             case Step.SEND_REJECT:
                 assert refusal is not None
                 return Send((refusal.encode(),))
-            case Step.SEND_ABORT_USER:
-                return Send((AAbort(source=0, reason=0).encode(),))
             case Step.SEND_ABORT_PROVIDER | Step.SEND_ABORT:
                 reason = 2 if cause is None else cause.abort_reason
                 return Send((AAbort(source=2, reason=reason).encode(),))
             case Step.INDICATE_PROVIDER_ABORT:
                 return IndicateProviderAbort(cause)
-            case Step.CONNECT:
-                return Connect()
-            case Step.CLOSE:
-                return Close()
-            case Step.START_ARTIM:
-                return StartArtim()
-            case Step.STOP_ARTIM:
-                return StopArtim()
+            case _:
+                return _ALWAYS_THE_SAME[step]
 
     def _refusal(self, pdu: AnyPDU | None) -> AAssociateRJ | None:
         """AE-6: whether the service-provider can take the request (PS3.8 7.1.1, 9.3.4)."""

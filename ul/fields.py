@@ -38,8 +38,6 @@ MAX_UID_OCTETS = 64  # PS3.8 Annex F
 MAX_VERSION_NAME_OCTETS = 16  # PS3.7 D.3.3.2.3
 MAX_DEVIATIONS = 64  # of one PDU are recorded: who gets more wrong than that decides no further what we hold
 _SHOWN_OCTETS = 64
-_COMPONENTS = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
-_BASIC_G0 = re.compile(r"[ -~]+")
 
 
 class AETitle(str):
@@ -81,22 +79,20 @@ class _TextAdapter(Adapter):  # type: ignore[misc]
     """ISO 646 text to the end; what padding a peer added is taken off. Whatever is not as it should be is recorded."""
 
     CLAUSE: str
+    MAX_CHARACTERS: int
+    PATTERN: re.Pattern[str]
     PADDED: str
     WRONG: str
 
     def __init__(self) -> None:
         super().__init__(GreedyBytes)
 
-    def is_valid(self, text: str) -> bool:
-        """Whether the standard allows it."""
-        raise NotImplementedError
-
     def _decode(self, octets: bytes, context: Any, path: str) -> str:
         text = octets.decode("latin-1")
         stripped = text.strip("\0 ")
         if stripped != text:
             note(context, self.CLAUSE, path, self.PADDED, octets)
-        if not self.is_valid(stripped):
+        if len(stripped) > self.MAX_CHARACTERS or self.PATTERN.fullmatch(stripped) is None:
             note(context, self.CLAUSE, path, self.WRONG, octets)
         return stripped
 
@@ -108,24 +104,20 @@ class UID(_TextAdapter):
     """A UID to the end of what holds it, PS3.8 Annex F: unpadded."""
 
     CLAUSE = "PS3.8 Annex F"
+    MAX_CHARACTERS = MAX_UID_OCTETS
+    PATTERN = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*")
     PADDED = "a UID is padded; it is sent without padding"
     WRONG = f"a UID is numbers without leading zeros between dots, 1 to {MAX_UID_OCTETS} characters"
-
-    def is_valid(self, text: str) -> bool:
-        """Components and length."""
-        return len(text) <= MAX_UID_OCTETS and _COMPONENTS.fullmatch(text) is not None
 
 
 class VersionName(_TextAdapter):
     """An Implementation Version Name, to the end of its item."""
 
     CLAUSE = "PS3.7 D.3.3.2.3"
+    MAX_CHARACTERS = MAX_VERSION_NAME_OCTETS
+    PATTERN = re.compile(r"[ -~]+")
     PADDED = "the name is padded; it is sent without padding"
     WRONG = f"the name has 1 to {MAX_VERSION_NAME_OCTETS} characters of ISO 646"
-
-    def is_valid(self, text: str) -> bool:
-        """Characters and length."""
-        return len(text) <= MAX_VERSION_NAME_OCTETS and _BASIC_G0.fullmatch(text) is not None
 
 
 def Reserved(octets: int = 1) -> Construct:
@@ -208,9 +200,6 @@ class ItemsToEnd(Construct):  # type: ignore[misc]
         stream_write(stream, octets, len(octets), path)
         return items
 
-    def _sizeof(self, context: Any, path: str) -> int:
-        raise SizeofError("to the end", path=path)
-
 
 class PrefixedUIDs(Construct):  # type: ignore[misc]
     """UIDs, each after its length in two octets, to the end of what holds them (PS3.7 Table D.3-13)."""
@@ -238,9 +227,6 @@ class PrefixedUIDs(Construct):  # type: ignore[misc]
         stream_write(stream, octets, len(octets), path)
         return uids
 
-    def _sizeof(self, context: Any, path: str) -> int:
-        raise SizeofError("to the end", path=path)
-
 
 class Sized(Construct):  # type: ignore[misc]
     """`subcon` in exactly as many octets as the field `length_field` says; the length is computed when sent."""
@@ -264,9 +250,6 @@ class Sized(Construct):  # type: ignore[misc]
 
     def _build(self, value: Any, stream: Any, context: Any, path: str) -> Any:
         return self.subcon._build(value, stream, context, path)
-
-    def _sizeof(self, context: Any, path: str) -> int:
-        raise SizeofError("as long as said", path=path)
 
 
 class Layout:
@@ -336,7 +319,7 @@ class Layout:
             name = field.name or "reserved"
             try:
                 size = field.sizeof()
-            except (SizeofError, KeyError):
+            except SizeofError:
                 rows.append((f"{position}-xxx" if position else "xxx", name))
                 position = 0
                 continue

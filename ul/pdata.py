@@ -9,7 +9,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, NamedTuple
 
-from construct import Construct, SizeofError, stream_read_entire, stream_write
+from construct import Construct, stream_read_entire, stream_write
 
 from dulcet.errors import DecodeError
 from dulcet.ul.deviation import Deviation
@@ -76,9 +76,6 @@ class _ValuesToEnd(Construct):  # type: ignore[misc]
             )
             stream_write(stream, item, len(item), path)
         return values
-
-    def _sizeof(self, context: Any, path: str) -> int:
-        raise SizeofError("to the end", path=path)
 
 
 P_DATA_TF = Layout(
@@ -153,5 +150,4 @@ def unpack(octets: bytes | bytearray | memoryview, deviations: list[Deviation]) 
 
 def _explain(view: memoryview, deviations: list[Deviation]) -> tuple[PresentationDataValue, ...]:
     """What the fast path found wrong, in the layout's words."""
-    values: tuple[PresentationDataValue, ...] = P_DATA_TF.decode(bytes(view), deviations)["values"]
-    return values
+    return tuple(P_DATA_TF.decode(bytes(view), deviations)["values"])
