@@ -34,6 +34,7 @@ _ELEMENT = struct.Struct("<HH2sH")
 _LENGTH = struct.Struct("<I")
 _LONG = struct.Struct("<HH2sHI")
 _VERSION = _LONG.pack(2, 1, b"OB", 0, 2) + b"\0\1"  # File Meta Information Version 1, PS3.10 Table 7.1-1
+_UID_CHARACTERS = tuple(b"%c" % octet for octet in b"0123456789.")
 _KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 
 
@@ -42,9 +43,9 @@ class Part10Header:
     """What a DICOM file says of itself before its data set. A UID that it does not tell is ""."""
 
     sop_class_uid: str
-    """Media Storage SOP Class UID (0002,0002), or else SOP Class UID (0008,0016). As it is: it need not be a UID."""
+    """SOP Class UID (0008,0016), or else Media Storage SOP Class UID (0002,0002). As it is: it need not be a UID."""
     sop_instance_uid: str
-    """Media Storage SOP Instance UID (0002,0003), or else SOP Instance UID (0008,0018). As it is."""
+    """SOP Instance UID (0008,0018), or else Media Storage SOP Instance UID (0002,0003). As it is."""
     transfer_syntax_uid: str
     """Transfer Syntax UID (0002,0010), or else what the data set looks like. As it is."""
     data_set_offset: int
@@ -76,8 +77,8 @@ def read_header(descriptor: int) -> Part10Header:
         raise NotDICOMError("it is not a DICOM file: it has no DICM prefix and does not begin like a data set")
     meta = _read_meta_information(descriptor, head, offset, size)
     uids = meta.uids
-    if len(uids) < 3 or not all(uids.values()):
-        uids = _look_into_data_set(descriptor, meta, size)
+    if not (len(uids) == 3 and all(uids.values()) and _agree(head, meta)):
+        uids = _look_into_data_set(descriptor, meta)
         if not offset and not (uids[SOP_CLASS] or uids[SOP_INSTANCE]):
             raise NotDICOMError("it is not a DICOM file: it begins like a data set, but names no SOP class or instance")
     return Part10Header(
@@ -151,8 +152,21 @@ def _read_meta_information(descriptor: int, octets: bytes, position: int, size: 
     return _MetaInformation(uids, min(position, size))
 
 
-def _look_into_data_set(descriptor: int, meta: _MetaInformation, size: int) -> dict[int, bytes]:
-    """What the File Meta Information does not tell, as far as the data set does."""
+def _agree(head: bytes, meta: _MetaInformation) -> bool:
+    """Whether the data set is quickly seen to have the same UIDs (a Little Endian element without a longer header)."""
+    for tag, element in ((b"\x08\0\x16\0", SOP_CLASS), (b"\x08\0\x18\0", SOP_INSTANCE)):
+        start = head.find(tag, meta.end) + 8
+        end = start + len(meta.uids[element])
+        if start < 8 or head[start:end] != meta.uids[element] or head[end : end + 1] in _UID_CHARACTERS:
+            return False
+    return True
+
+
+def _look_into_data_set(descriptor: int, meta: _MetaInformation) -> dict[int, bytes]:
+    """What the data set says of itself, and what it does not say as the File Meta Information has it.
+
+    The two shall be equal (PS3.10 Table 7.1-1). Where they aren't, a peer will compare the data set with the request.
+    """
     uids = dict.fromkeys((SOP_CLASS, SOP_INSTANCE, TRANSFER_SYNTAX), b"") | meta.uids
     octets = os.pread(descriptor, MAX_SEARCHED_OCTETS, meta.end)
     if not uids[TRANSFER_SYNTAX]:
@@ -160,8 +174,8 @@ def _look_into_data_set(descriptor: int, meta: _MetaInformation, size: int) -> d
     walk = DataSetWalk(_text(uids[TRANSFER_SYNTAX]))
     with suppress(DecodeError):  # what came before the error may have told enough
         walk.feed(octets)
-    uids[SOP_CLASS] = uids[SOP_CLASS] or walk.sop_class_uid or b""
-    uids[SOP_INSTANCE] = uids[SOP_INSTANCE] or walk.sop_instance_uid or b""
+    uids[SOP_CLASS] = walk.sop_class_uid or uids[SOP_CLASS]
+    uids[SOP_INSTANCE] = walk.sop_instance_uid or uids[SOP_INSTANCE]
     return uids
 
 
