@@ -10,7 +10,9 @@ import trio
 from dulcet.errors import (
     AssociationError,
     AssociationRejectedError,
+    ConnectionLostError,
     NoAcceptedContextError,
+    TLSError,
 )
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS, Limits
@@ -104,7 +106,13 @@ async def _establish(
     effects = association.connection.send(request)
     assert effects == (Connect(),)
     await association.perform(association.connection.transport_connected())
-    response = await association.association_pdu()
+    try:
+        response = await association.association_pdu()
+    except ConnectionLostError as error:
+        if peer.tls is None:
+            raise
+        what = "closed the connection right after the TLS handshake: most often it wants a client certificate"
+        raise TLSError(f"{peer} {what}") from error
     if isinstance(response, AAssociateRJ):
         raise AssociationRejectedError(
             f"{peer} rejected the association: {explain_rejection(response.result, response.source, response.reason)}",

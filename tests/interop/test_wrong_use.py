@@ -66,7 +66,8 @@ def test_no_context_for_a_file_is_accepted(dulcet, dcmrecv, pydicom_files):
     assert by_name["JPEG2000.dcm"]["outcome"] == "not-sent"
     assert "JPEG 2000" in by_name["JPEG2000.dcm"]["explanation"]
     alone = dulcet("send", dcmrecv.address, pydicom_files / "JPEG2000.dcm")
-    assert alone.returncode == 76
+    assert alone.returncode == 77, "dcmrecv rejects an association of which it would accept no context"
+    assert "takes nothing of what was proposed" in no_traceback(alone)
 
 
 def test_a_file_that_is_not_dicom(dulcet, storescp, tmp_path):

@@ -237,11 +237,21 @@ def test_a_file_that_vanished_is_said(tmp_path, part10):
         pass
 
 
+def test_an_odd_data_set_is_damage_unless_it_is_deflated(tmp_path, part10):
+    path = tmp_path / "image"
+    path.write_bytes(part10(data_set=b"odd"))
+    found = only(path)
+    assert isinstance(found, Unusable)
+    assert "3 octets, an odd number" in found.reason
+    path.write_bytes(part10(data_set=b"odd", syntax="1.2.840.10008.1.2.1.99"))
+    assert isinstance(only(path), FileToSend)
+
+
 def test_a_file_that_changed_is_said(tmp_path, part10):
     path = tmp_path / "image"
-    path.write_bytes(part10(data_set=b"one"))
+    path.write_bytes(part10(data_set=b"once"))
     file = only(path)
-    path.write_bytes(part10(data_set=b"another"))
+    path.write_bytes(part10(data_set=b"otherwise"))
     before = open_descriptors()
     with pytest.raises(NoInputError, match=r"it has changed: \d+ octets now, \d+ when it was found"), file.open():
         pass
