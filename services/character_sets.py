@@ -12,7 +12,7 @@ _DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\"), ord("^"), ord("=")}  # PS3.5 6
 
 
 def decode_text(octets: bytes, character_set: str) -> str:
-    r"""Octets as text; what can't be decoded is U+FFFD. `character_set` is a value of (0008,0005), `\` between its terms.
+    r"""Octets as text; what can't be decoded is U+FFFD. `character_set` is (0008,0005), `\` between its values.
 
     Where nothing is declared the octets are UTF-8, if they can be, else ISO_IR 100: what products send that don't say.
     """
@@ -42,7 +42,8 @@ def encode_text(text: str, vr: str, character_set: str, *, is_single: bool = Fal
     if character_set == UTF_8:
         return text.encode("utf-8")
     delimiters = ("" if is_single else "\\") + ("^=" if vr == "PN" else "")
-    pieces, start = [], 0
+    pieces: list[bytes] = []
+    start = 0
     for position, character in enumerate(text):
         if character in delimiters:
             pieces += (_encode(text[start:position], character_set), character.encode("ascii"))

@@ -128,7 +128,7 @@ def encode_elements(elements: Mapping[int, Element], transfer_syntax_uid: str) -
 
 
 def _encoded(elements: Mapping[int, Element], is_explicit: bool) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     for tag in sorted(elements):
         vr, value, items = elements[tag]
         if items is not None:

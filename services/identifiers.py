@@ -7,7 +7,8 @@ dictionary (names of attributes, VRs of Implicit VR), and for `data_set`.
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from dulcet.dimse.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import ConfigurationError
@@ -85,11 +86,10 @@ class Identifier:
     @property
     def data_set(self) -> "Dataset":
         """As pydicom has it, made anew each time."""
-        from pydicom.filebase import DicomBytesIO
         from pydicom.filereader import read_dataset
 
         elements = self.elements  # what pydicom could not read raises here
-        data_set = read_dataset(DicomBytesIO(encode_elements(elements, EXPLICIT_VR_LITTLE_ENDIAN)), False, True)
+        data_set = read_dataset(BytesIO(encode_elements(elements, EXPLICIT_VR_LITTLE_ENDIAN)), False, True)
         if SPECIFIC_CHARACTER_SET not in data_set and self.character_set:
             data_set.SpecificCharacterSet = self.character_set.split("\\")
         return data_set
@@ -132,7 +132,7 @@ def tag_of(keyword: str) -> int | None:
     """The tag of an attribute by its keyword, `PatientName`; None when there is none of that name."""
     from pydicom.datadict import tag_for_keyword
 
-    return cast("int | None", tag_for_keyword(keyword))
+    return tag_for_keyword(keyword)
 
 
 @cache
