@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dulcet.dimse.messages import Message, UnacceptableMessage, decode_message
+from dulcet.dimse.messages import DecodedMessage, Message, UnacceptableMessage, decode_message
 from dulcet.errors import DecodeError
 from dulcet.ul.deviation import Deviation
 from dulcet.ul.negotiation import AcceptedContext
@@ -55,6 +55,8 @@ class Assembler:
         self._empty_fragments = 0
         self._noted: set[str] = set()
         self._deviations: list[Deviation] = []
+        self._decoded_octets: bytes | None = None
+        self._decoded: DecodedMessage | None = None  # pending responses are equal, so a query decodes one of thousands
 
     @property
     def is_in_message(self) -> bool:
@@ -110,7 +112,10 @@ class Assembler:
             return None
         octets = bytes(self._command) + fragment if self._command else bytes(fragment)
         self._command.clear()
-        message, deviations = decode_message(octets)
+        if octets != self._decoded_octets:
+            self._decoded, self._decoded_octets = decode_message(octets), octets
+        assert self._decoded is not None
+        message, deviations = self._decoded
         self._awaits_data = message.has_data_set
         if not message.has_data_set:
             self._end()
