@@ -205,8 +205,11 @@ class UpperLayer:
             self.connection.received(count)
             timers.received(count)
         else:
+            was_over = self.connection.state is State.STA13
             await self.perform(self.connection.transport_closed())
             self.transport.close()
+            if not was_over:
+                self.fail(ConnectionLostError("the peer closed the connection"))
 
     async def _expired(self) -> None:
         why = self._timers.why_expired()

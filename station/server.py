@@ -170,6 +170,11 @@ class _Server:
         )
 
     def _ended(self, association: Association, error: Exception | None) -> None:
+        if association.request is None:  # it never came to an association: a port scan, a check, a rejection
+            if error is not None and self._settings.verbose:
+                address = association.transport.peer_address
+                self._log("connection.ended", address=address, how=f"{type(error).__name__}: {error}")
+            return
         how = "released" if error is None else f"{type(error).__name__}: {error}"
         self._log("association.ended", association, how=how, deviations=len(association.deviations) or None)
 

