@@ -174,6 +174,11 @@ class Association(UpperLayer):
             await self.read_until(lambda: self._requests or self._release_requested)
         return self._requests.popleft() if self._requests else None
 
+    @property
+    def has_request(self) -> bool:
+        """Whether a request of the peer has come that nobody took yet."""
+        return bool(self._requests)
+
     def abandon(self) -> None:
         """Give up what came and was not performed: sinks let go of what they hold."""
         for received in (self._incoming, *self._requests):
@@ -275,5 +280,6 @@ class Association(UpperLayer):
         elif isinstance(message, CCancelRQ):
             self.cancelled_operations.add(message.message_id_being_responded_to)
         else:
+            self.cancelled_operations.discard(message.message_id)  # of an operation that had the number before
             self._requests.append(received)
         self.wake()
