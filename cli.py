@@ -7,12 +7,15 @@ neither pydicom nor rich.
 import importlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dulcet.errors import DulcetError
 from dulcet.escape import quote
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXIT_INTERNAL = 70  # sysexits: a fault of ours
 EXIT_INTERRUPTED = 130
@@ -24,6 +27,10 @@ COMMANDS = {
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
     "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),
     "conform": ("dulcet.commands.conform:conform", "Test a DICOM product clause by clause."),
+    "node": ("dulcet.commands.node:node", "The node book: peers by name."),
+    "whoami": ("dulcet.commands.whoami:whoami", "Show what a peer has to know about us."),
+    "config": ("dulcet.commands.config:config", "Show the settings in force, and where each came from."),
+    "completion": ("dulcet.commands.completion:completion", "Print what makes a shell complete names at a TAB."),
     "demo": ("dulcet.commands.demo:demo", "Two application entities on this machine, talking."),
 }
 """Name, where it is, what it does in one line."""
@@ -43,17 +50,27 @@ class Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)
+        from dulcet.commands.settings import name_variables
+
+        name_variables(command, f"DULCET_{cmd_name.upper()}")
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         """As click does, with a suggestion."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"There is no command {quote(args[0])!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """The table again: a TAB must not import every command."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table, without importing anything."""
@@ -66,13 +83,17 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DULCET", "max_content_width": 110},
 )
 @click.version_option(package_name="dulcet", prog_name="dulcet")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """The DICOM network: echo, send, receive, and look at the protocol.
 
-    A PEER is AET@HOST:PORT, HOST:PORT, or HOST PORT with -aec AET. Every command takes --json for programs and -v to
-    show the conversation. Exit codes: 0 done, 1 partly failed, 2 usage, 65 not DICOM, 66 no input, 68 unknown host,
-    69 unavailable, 75 try again later, 76 protocol error, 77 refused, 78 configuration.
+    A PEER is a name of the node book, AET@HOST:PORT, HOST:PORT, or HOST PORT with -aec AET. Every command takes --json
+    for programs and -v to show the conversation. Exit codes: 0 done, 1 partly failed, 2 usage, 65 not DICOM, 66 no
+    input, 68 unknown host, 69 unavailable, 75 try again later, 76 protocol error, 77 refused, 78 configuration.
     """
+    from dulcet.commands.settings import load_settings
+
+    load_settings(ctx)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import click
 import trio
 
 from dulcet.commands import conversation
+from dulcet.commands.completion import PEER, TAG
 from dulcet.commands.options import (
     conversation_options,
     identity_options,
@@ -19,7 +20,7 @@ from dulcet.commands.options import (
     tls_client_options,
     user_identity,
 )
-from dulcet.commands.peers import explain, peers
+from dulcet.commands.peers import explain, peers, peers_of_book
 from dulcet.dimse.status import explain as explain_status
 from dulcet.errors import AssociationError, PeerTimeoutError
 from dulcet.services.echo import VERIFICATION_CONTEXT, Echoed
@@ -28,10 +29,13 @@ from dulcet.services.requestor import Peer, associate
 from dulcet.ul.items import Item
 
 EXIT_STATUS = 76  # an answer that is not success
+MAX_AT_ONCE = 100  # peers; each needs a descriptor, and a book may have thousands
 
 
 @click.command()
-@click.argument("peer", nargs=-1, required=True)
+@click.argument("peer", nargs=-1, type=PEER)
+@click.option("--all", "everybody", is_flag=True, help="Every node of the node book.")
+@click.option("--tag", "tags", multiple=True, type=TAG, help="Every node with this tag; may be repeated.")
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="On one association.")
 @click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Again and again, until interrupted.")
 @peer_options
@@ -40,6 +44,8 @@ EXIT_STATUS = 76  # an answer that is not success
 @conversation_options
 def echo(
     peer: tuple[str, ...],
+    everybody: bool,
+    tags: tuple[str, ...],
     repeat: int,
     every: float | None,
     aet: str,
@@ -59,8 +65,13 @@ def echo(
 
     Several peers are asked at once. The exit code is that of the first failure.
     """
+    if not (peer or everybody or tags):
+        raise click.UsageError("who should be asked? A PEER, --tag TAG, or --all of the node book")
     context = tls_client(tls, tls_ca, tls_cert, tls_key)
     called = peers(peer, called=aec, calling=aet, tls=context, server_name=tls_name)
+    if everybody or tags:
+        of_book = () if everybody else tags
+        called += peers_of_book(of_book, called=aec, calling=aet, tls=context, server_name=tls_name)
     job = _EchoJob(repeat, timeout, user_identity(**identity), as_json, verbose, quiet)
     return trio.run(job.run, called, every)
 
@@ -76,6 +87,7 @@ class _EchoJob:
         self.verbose = verbose
         self.quiet = quiet
         self.codes: dict[int, int] = {}
+        self.places = trio.CapacityLimiter(MAX_AT_ONCE)
 
     async def run(self, called: list[Peer], every: float | None) -> int:
         """All peers at once, and again `every` so many seconds."""
@@ -89,6 +101,10 @@ class _EchoJob:
             await trio.sleep_until(started + every)
 
     async def _ask(self, index: int, peer: Peer) -> None:
+        async with self.places:
+            await self._ask_now(index, peer)
+
+    async def _ask_now(self, index: int, peer: Peer) -> None:
         answers: list[Echoed] = []
         error: AssociationError | None = None
         try:

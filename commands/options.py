@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.station.nodes import check_ae_title
 from dulcet.ul.items import Item, UserIdentityRQ
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,7 +78,7 @@ def identity_options(command: F) -> F:
 
 def tls_client(tls: bool, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     """The TLS context that the options describe; None without TLS."""
-    if not tls and (ca or cert or key):
+    if not tls and any(map(is_given, ("tls_ca", "tls_cert", "tls_key"))):
         raise click.UsageError("--tls-ca, --tls-cert and --tls-key need --tls")
     if not tls:
         return None
@@ -131,12 +133,18 @@ def _octets(path: Path | None) -> bytes:
     return octets
 
 
+def is_given(option: str) -> bool:
+    """Whether the command line itself says the parameter `option`; what a file or a variable says may be overruled."""
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
 def ae_title(text: str) -> str:
     """`text` as an AE title (PS3.5 6.2): 1 to 16 printable characters without a backslash."""
-    stripped = text.strip(" ")
-    if not stripped or len(stripped) > 16 or not (stripped.isascii() and stripped.isprintable()) or "\\" in stripped:
-        raise ConfigurationError(f"{text!r} is no AE title: 1 to 16 printable characters, no backslash")
-    return stripped
+    try:
+        return check_ae_title(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def split_peers(words: Sequence[str]) -> list[str]:

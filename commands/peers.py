@@ -1,15 +1,35 @@
-"""From the words and options of a command line to `Peer`s."""
+"""From the words and options of a command line to `Peer`s: addresses, and nodes of the node book."""
 
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import click
 
-from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, split_peers
+from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, is_given, split_peers
 from dulcet.errors import DulcetError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
-from dulcet.station.nodes import parse_address
+from dulcet.station.configuration import node_book_path
+from dulcet.station.node_book import NodeBook
+from dulcet.station.nodes import Node, is_address, parse_address
+
+_TLS_OPTIONS = ("tls", "tls_ca", "tls_cert", "tls_key")
+_PREFERENCES = {"via": "retrieve", "root": "query_root", "charset": "character_set"}
+"""A command's parameter -> the field of a node, where they are not called the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedPeer(Peer):
+    """A peer of the node book; sentences say its name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({Peer.__str__(self)})"
 
 
 def peers(
@@ -20,9 +40,17 @@ def peers(
     tls: ssl.SSLContext | None = None,
     server_name: str | None = None,
 ) -> list[Peer]:
-    """The peers that the words name; ConfigurationError for a word that names none."""
-    found = []
+    """The peers that the words name; ConfigurationError for a word that names none.
+
+    What a node says about itself holds, unless the command line says otherwise.
+    """
+    found: list[Peer] = []
+    book: NodeBook | None = None
     for word in split_peers(words):
+        if not is_address(word):
+            book = _book() if book is None else book
+            found.append(_of_node(book.find(word), called, calling, tls, server_name))
+            continue
         title, host, port = parse_address(word)
         found.append(
             Peer(
@@ -37,8 +65,70 @@ def peers(
     return found
 
 
+def peers_of_book(
+    tags: Sequence[str],
+    *,
+    called: str | None,
+    calling: str,
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+) -> list[Peer]:
+    """Every node of the book, or those with one of `tags`; ConfigurationError when there is none, or one at fault."""
+    return [_of_node(node, called, calling, tls, server_name) for node in _book().select(tags)]
+
+
+def preferences(word: str, **given: Any) -> dict[str, Any]:
+    """`given`, options of the command by their parameters' names, with what the node `word` prefers in their place.
+
+    An option that the command line says stays as it is; so does everything when `word` is an address.
+    """
+    if is_address(word):
+        return given
+    node = _book().find(word)
+    preferred = dict(given)
+    for parameter in given:
+        wish = getattr(node, _PREFERENCES.get(parameter, parameter))
+        if wish is not None and not is_given(parameter):
+            preferred[parameter] = wish
+    return preferred
+
+
+def node_of(word: str) -> Node | None:
+    """The node that `word` names; None for an address. ConfigurationError when it is neither."""
+    return None if is_address(word) else _book().find(word)
+
+
 def explain(error: DulcetError, peer: Peer) -> None:
     """The error and what to do about it, on standard error."""
-    click.echo(f"dulcet: {error}", err=True)
+    is_named = not isinstance(peer, NamedPeer) or str(peer) in str(error)
+    click.echo(f"dulcet: {error}" if is_named else f"dulcet: {peer}: {error}", err=True)
     for line in advice(error, peer):
         click.echo(f"  {line}", err=True)
+
+
+def _book() -> NodeBook:
+    return NodeBook.read(node_book_path())
+
+
+def _of_node(
+    node: Node, called: str | None, calling: str, tls: ssl.SSLContext | None, server_name: str | None
+) -> NamedPeer:
+    if node.tls is not None and not any(map(is_given, _TLS_OPTIONS)):
+        tls = _tls_client(node.tls_ca, node.tls_cert, node.tls_key) if node.tls else None
+        server_name = server_name if is_given("tls_name") else node.tls_name
+    return NamedPeer(
+        name=node.name,
+        host=node.host,
+        port=node.port,
+        ae_title=ae_title(called) if called and is_given("aec") else node.ae_title,
+        calling_ae_title=ae_title(calling) if is_given("aet") else node.calling_ae_title or ae_title(calling),
+        tls=tls,
+        server_name=server_name,
+    )
+
+
+@lru_cache(maxsize=64)  # the system's authorities take milliseconds to load, and a book may have many nodes
+def _tls_client(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    from dulcet.services.tls import client_context
+
+    return client_context(ca=ca, cert=cert, key=key)

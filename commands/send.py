@@ -11,6 +11,7 @@ import click
 import trio
 
 from dulcet.commands import conversation
+from dulcet.commands.completion import PEER_THEN_FILES
 from dulcet.commands.options import (
     FILE,
     conversation_options,
@@ -21,7 +22,7 @@ from dulcet.commands.options import (
     tls_client_options,
     user_identity,
 )
-from dulcet.commands.peers import peers
+from dulcet.commands.peers import peers, preferences
 from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
@@ -37,7 +38,7 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
 
 
 @click.command()
-@click.argument("peer_and_files", nargs=-1, required=True, metavar="PEER FILE...")
+@click.argument("peer_and_files", nargs=-1, required=True, type=PEER_THEN_FILES, metavar="PEER FILE...")
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Associations at once."
 )
@@ -97,11 +98,12 @@ def send(
         raise click.UsageError("what should be sent? Name files or folders after the peer")
     context = tls_client(tls, tls_ca, tls_cert, tls_key)
     (peer,) = peers(words[:1], called=aec, calling=aet, tls=context, server_name=tls_name)
+    wishes = preferences(words[0], jobs=jobs, async_window=async_window, no_convert=no_convert, max_pdu=max_pdu)
     options = SendOptions(
-        jobs=jobs,
-        window=async_window,
-        convert=not no_convert,
-        max_pdu_length=max_pdu,
+        jobs=wishes["jobs"],
+        window=wishes["async_window"],
+        convert=not wishes["no_convert"],
+        max_pdu_length=wishes["max_pdu"],
         retries=retries,
         timeout=timeout,
         user_items=user_identity(**identity),

@@ -112,3 +112,13 @@ def names(path: Path) -> Iterator[tuple[str, str]]:
     for name, table in tables.items():
         if isinstance(table, Mapping):
             yield name, f"{table.get('ae_title', '')}@{table.get('host', '')}:{table.get('port', '')}"
+
+
+def tags(path: Path) -> list[str]:
+    """The tags in use, for completion: nothing is checked, nothing is raised."""
+    try:
+        tables = NodeBook.read(path).tables.values()
+    except ConfigurationError:
+        return []
+    found = (table.get("tags") for table in tables if isinstance(table, Mapping))
+    return sorted({tag for each in found if isinstance(each, list) for tag in each if isinstance(tag, str)})

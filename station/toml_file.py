@@ -154,3 +154,13 @@ def _explanation(error: str, text: str) -> tuple[str, int]:
     if match[1] == "Cannot overwrite a value":
         return "this is there twice", line
     return f"this is not TOML: {quote(match[1], 200)}", line
+
+
+def toml_value(value: Any) -> str:
+    """A text, number, truth value, path or a list of them as TOML writes it, which is as JSON does."""
+    import json
+
+    plain = [str(each) for each in value] if isinstance(value, list | tuple) else value
+    plain = str(plain) if isinstance(plain, Path) else plain
+    text = json.dumps(plain, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(plain)
