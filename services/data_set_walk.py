@@ -198,6 +198,13 @@ class DataSetWalk:
         self._pop()
         return guess.end
 
+    def _starve(self, position: int, needed: int) -> int:
+        """More octets have to come, unless what is open ends before them."""
+        if self._level.end - self._base - position < needed:
+            self._wrong(position, f"{tag_text(self._level.tag)} ends in the header of an element")
+        self._is_starved = True
+        return position
+
     def _wrong(self, position: int, explanation: str) -> NoReturn:
         raise DecodeError(explanation, offset=self._base + position)
 
@@ -216,9 +223,8 @@ class DataSetWalk:
         unpack = _ELEMENT[level.little_endian].unpack_from
         is_root = level is self._root
         while position < end:
-            if size - position < 8:
-                self._is_starved = True
-                return position
+            if size - position < 8 or end - position < 8:
+                return self._starve(position, 8)
             group, element, vr, length = unpack(octets, position)
             tag = group << 16 | element
             value = position + 8
@@ -259,13 +265,13 @@ class DataSetWalk:
         else:
             value += 4
             if size < value:
-                self._is_starved = True
+                self._starve(position, 12)
                 return None
             length = _LENGTH[level.little_endian].unpack_from(octets, position + 8)[0]
         if vr not in (b"UN", b"") or length < 8 or length == UNDEFINED_LENGTH or group == PIXEL_DATA >> 16:
             return _Header(vr, length, value)
         if size - value < 4:
-            self._is_starved = True
+            self._starve(position, value - position + length)
             return None
         return _Header(vr, length, value, bytes(octets[value : value + 4]) in _ITEM_STARTS)
 
@@ -278,7 +284,7 @@ class DataSetWalk:
         uid = b""
         if length <= MAX_CAPTURED_OCTETS:
             if len(octets) - value < length:
-                self._is_starved = True
+                self._starve(position, 0)
                 return
             uid = bytes(octets[value : value + length]).rstrip(b"\0 ")
         if tag == SOP_CLASS_UID:
@@ -317,10 +323,9 @@ class DataSetWalk:
         sequence = self._level
         size, end = len(octets), sequence.end - self._base
         while position < end:
-            if size - position < 8:
-                self._is_starved = True
-                return position
-            is_little_endian = octets[position] == 0xFE
+            if size - position < 8 or end - position < 8:
+                return self._starve(position, 8)
+            is_little_endian = octets[position] == 0xFE or (sequence.little_endian and octets[position] != 0xFF)
             group, element, length = _STRUCTURE[is_little_endian].unpack_from(octets, position)
             tag = group << 16 | element
             value = position + 8

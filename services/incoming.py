@@ -53,6 +53,7 @@ class IncomingObject:
             source_ae_title=calling_ae_title,
         )
         self._octets = 0
+        self._is_begun = False
         self._error: StorageError | None = None
         self._temporary, self._descriptor = shelf.directory.create_temporary()
 
@@ -66,8 +67,7 @@ class IncomingObject:
 
         Never raises: the first error is kept for `finish`, the file is removed at once, and what comes then is dropped.
         """
-        before = self._octets
-        self._octets = before + len(fragment)
+        self._octets += len(fragment)
         if self._error is not None:
             return
         try:
@@ -76,7 +76,8 @@ class IncomingObject:
                 raise StorageError(f"it is larger than {limit:,} octets", status=OUT_OF_RESOURCES)
             self._walk.feed(fragment)
             self._shelf.space.take(len(fragment))
-            self._write([fragment] if before else [self._header, fragment])
+            self._write([fragment] if self._is_begun else [self._header, fragment])
+            self._is_begun = True
         except StorageError as error:
             self._refuse(error)
         except DecodeError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from dulcet.dimse.status import DUPLICATE_SOP_INSTANCE
+from dulcet.dimse.status import DUPLICATE_SOP_INSTANCE, OUT_OF_RESOURCES
 from dulcet.errors import NotDICOMError, StorageError
 from dulcet.services.file_system import LOCK_ALONE, LOCK_SHARED
 from dulcet.services.part10 import Part10Header, read_header
@@ -214,22 +214,27 @@ class Placing:
     def _place(self, shard: Shard) -> StoredObject:
         is_conflict = False
         for name in self._names():
-            for _ in range(MAX_VANISHED):
-                if not (self._is_durable and self.is_there(shard, name)):
-                    self.sync_file()
-                    if self.link(shard, name):
-                        self.sync_name(shard, name)
-                        return self.stored(shard, name, is_conflict=is_conflict)
-                is_same = self._is_same(shard, name)
-                if is_same:
-                    return self.stored(shard, name, is_duplicate=True)
-                if is_same is not None:
-                    break
+            stored = self._place_as(shard, name, is_conflict)
+            if stored is not None:
+                return stored
             is_conflict = True
         if self._on_conflict is OnConflict.REPLACE:
             self._replace(shard, self.name)
             return self.stored(shard, self.name, is_conflict=True)
         raise StorageError("another object with this UID is stored", status=DUPLICATE_SOP_INSTANCE)
+
+    def _place_as(self, shard: Shard, name: str, is_conflict: bool) -> StoredObject | None:
+        """None when another object has this name."""
+        for _ in range(MAX_VANISHED):
+            if not (self._is_durable and self.is_there(shard, name)):  # what is there already needs no fsync here
+                self.sync_file()
+                if self.link(shard, name):
+                    self.sync_name(shard, name)
+                    return self.stored(shard, name, is_conflict=is_conflict)
+            is_same = self._is_same(shard, name)
+            if is_same is not None:
+                return self.stored(shard, name, is_duplicate=True) if is_same else None
+        raise StorageError("it can't be stored: another process removes its name", status=OUT_OF_RESOURCES)
 
     def _names(self) -> Iterator[str]:
         """The names that it may get, the first to be tried first."""
