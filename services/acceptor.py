@@ -17,7 +17,7 @@ from dulcet.dimse.status import (
     UNRECOGNIZED_OPERATION,
 )
 from dulcet.dimse.uids import VERIFICATION
-from dulcet.errors import AssociationError
+from dulcet.errors import AssociationError, AssociationRejectedError
 from dulcet.services.admission import Admission
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Discard, Sink, open_identifier
@@ -86,11 +86,15 @@ class Acceptor:
     observers: Observers = field(default_factory=Observers)
 
     async def serve(
-        self, transport: Transport, refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None
+        self,
+        transport: Transport,
+        refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None,
+        was_refused: Callable[[], None] = lambda: None,
     ) -> None:
         """One association from its transport connection to the close. Its errors end it and go no further.
 
-        Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
+        `was_refused` is called when an association that `refuse` let pass is rejected; the connection still waits for
+        its end then. Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
         """
         connection = Connection(
             is_requestor=False,
@@ -102,14 +106,15 @@ class Acceptor:
         association.trace = self.observers.trace(association)
         failure: Exception | None = None
         try:
-            if await self._establish(association):
+            if await self._establish(association, was_refused):
                 self.observers.established(association)
                 await self._perform_operations(association)
         except* AssociationError as group:
-            failure = group.exceptions[0]
-            await association.wait_closed()
+            failure = _first(group)
+            if connection.state is State.STA13:
+                await association.wait_closed()
         except* Exception as group:
-            failure = group.exceptions[0]
+            failure = _first(group)
         finally:
             association.abandon()
             if connection.state not in (State.STA1, State.STA2, State.STA13):
@@ -117,15 +122,22 @@ class Acceptor:
             transport.close()
             self.observers.ended(association, failure)
 
-    async def _establish(self, association: Association) -> bool:
-        connection = association.connection
+    async def _establish(self, association: Association, was_refused: Callable[[], None]) -> bool:
+        connection, address = association.connection, association.transport.peer_address
         await association.perform(connection.transport_accepted())
-        request = await association.association_pdu()
+        try:
+            request = await association.association_pdu()
+        except AssociationRejectedError:
+            assert connection.request is not None
+            assert association.rejection is not None
+            self.observers.rejected(connection.request, association.rejection, address)
+            await association.wait_closed()
+            return False
         assert isinstance(request, AAssociateRQ)
-        address = association.transport.peer_address
         reply = self.admission.refuse(request, address) or answer(request, self.supported)
         await association.perform(connection.send(reply))
         if isinstance(reply, AAssociateRJ):
+            was_refused()
             self.observers.rejected(request, reply, address)
             await association.wait_closed()
             return False
@@ -155,11 +167,14 @@ class Acceptor:
         async with trio.open_nursery() as nursery:
             while (received := await association.next_request()) is not None:
                 message_id = received.message.message_id
-                if message_id in outstanding and isinstance(received.message, Message):
-                    response = received.message.response(status=DUPLICATE_INVOCATION)
-                    await association.send(received.context.context_id, response)
-                    continue
-                await places.acquire()
+                try:
+                    if message_id in outstanding:
+                        await _answer(association, received, DUPLICATE_INVOCATION)
+                        continue
+                    await places.acquire()
+                except BaseException:
+                    _abandon(received)
+                    raise
                 outstanding.add(message_id)
                 nursery.start_soon(perform_one, received, message_id)
 
@@ -169,13 +184,27 @@ async def perform(operations: Operations, association: Association, received: Re
     message, context = received.message, received.context
     status = why_not(operations, context, message)
     if status is None and isinstance(message, Message):
-        association.is_busy = True
-        try:
+        with association.performing():
             await operations[type(message)].perform(association, received)
-        finally:
-            association.is_busy = False
     else:
-        await association.send(context.context_id, message.response(status=status or UNRECOGNIZED_OPERATION))
+        await _answer(association, received, status or UNRECOGNIZED_OPERATION)
+
+
+async def _answer(association: Association, received: Received, status: int) -> None:
+    """The response to a request that is not performed."""
+    _abandon(received)
+    await association.send(received.context.context_id, received.message.response(status=status))
+
+
+def _abandon(received: Received) -> None:
+    if received.sink is not None:
+        received.sink.abandon()
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """One of the errors that ended an association: tasks of one association mostly fail for one reason."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def why_not(operations: Operations, context: AcceptedContext, message: Message | UnacceptableMessage) -> int | None:

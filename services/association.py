@@ -6,15 +6,17 @@ to the wire; none is held whole.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import trio
 
 from dulcet.dimse.assembly import Assembler, CommandReceived, command_values, data_values, fragment_octets
 from dulcet.dimse.messages import CCancelRQ, Message, Response, UnacceptableMessage
-from dulcet.errors import AssociationError, DecodeError
+from dulcet.errors import AssociationError, DecodeError, PeerProtocolError
 from dulcet.services.data_sets import DataSetSource, Sink, open_identifier
+from dulcet.services.endings import unfinished
 from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.transport import Transport
 from dulcet.services.upper_layer import Trace, UpperLayer
@@ -23,6 +25,7 @@ from dulcet.ul.negotiation import AcceptedContext, Negotiated
 from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, PDataTF
 
 MAX_OPERATIONS = 256  # where the window negotiated is unlimited (PS3.7 D.3.3.3)
+MAX_REQUESTS_WAITING = 16  # beyond the window, while we read for a response: each may have an identifier in memory
 
 
 class Received(NamedTuple):
@@ -54,8 +57,6 @@ class Association(UpperLayer):
         self.negotiated = Negotiated(contexts={}, refused={}, max_pdu_length=0)
         self.open_sink: Callable[[AcceptedContext, Message], Sink] = open_identifier
         """Chooses where a data set goes when its command arrives."""
-        self.is_busy = False
-        """Set while a request is being performed: the idle timer waits."""
         self.cancelled_operations: set[int] = set()
         """Message IDs that a C-CANCEL-RQ named."""
         self._assembler = Assembler({})
@@ -66,6 +67,7 @@ class Association(UpperLayer):
         self._window = 1
         self._window_waiters = trio.lowlevel.ParkingLot()
         self._left: list[Callable[[], Awaitable[None]]] = []
+        self._performing = 0
 
     def established(self, request: AAssociateRQ, response: AAssociateAC, negotiated: Negotiated) -> None:
         """From now on this is in force."""
@@ -125,7 +127,7 @@ class Association(UpperLayer):
         """The next response to an outstanding request."""
         responses = self._responses[message_id]
         if not responses:
-            await self.read_until(responses.__len__)
+            await self._read_for(responses.__len__)
         return responses.popleft()
 
     async def responses_to(self, message_id: int) -> deque[Received]:
@@ -135,7 +137,7 @@ class Association(UpperLayer):
         """
         responses = self._responses[message_id]
         if not responses:
-            await self.read_until(responses.__len__)
+            await self._read_for(responses.__len__)
             await self.perform_received()
         return responses
 
@@ -143,13 +145,20 @@ class Association(UpperLayer):
         """What comes first: a response to an outstanding request, or a request of the peer (PS3.4 C.4.3: C-GET)."""
         responses, requests = self._responses[message_id], self._requests
         if not responses and not requests:
-            await self.read_until(lambda: responses or requests)
+            await self._read_for(lambda: responses or requests)
         return requests.popleft() if requests else responses.popleft()
+
+    async def _read_for(self, is_there: Callable[[], object]) -> None:
+        """Read until a response is there; after the peer's A-RELEASE-RQ none can come (PS3.8 7.2.2.1)."""
+        await self.read_until(lambda: is_there() or self._release_requested)
+        if not is_there():
+            raise PeerProtocolError("the peer asked to release the association before it answered")
 
     def finish(self, message_id: int) -> None:
         """The operation is over; a later response to it would be a protocol error."""
         if self._responses.pop(message_id, None) is not None:
             self._window_waiters.unpark()
+            self._has_ended()
 
     def leave(self, settle: Callable[[], Awaitable[None]]) -> None:
         """An operation was left before its final response. `settle` ends it, before the next one and before release."""
@@ -179,6 +188,21 @@ class Association(UpperLayer):
         """Whether a request of the peer has come that nobody took yet."""
         return bool(self._requests)
 
+    @contextmanager
+    def performing(self) -> Iterator[None]:
+        """While a request of the peer is being performed the idle timer waits."""
+        self._performing += 1
+        try:
+            yield
+        finally:
+            self._performing -= 1
+            self._has_ended()
+
+    def _has_ended(self) -> None:
+        """An operation, of either side: the association may be idle from now on."""
+        self._timers.restart_idle()
+        self.rearm()
+
     def abandon(self) -> None:
         """Give up what came and was not performed: sinks let go of what they hold."""
         for received in (self._incoming, *self._requests):
@@ -200,9 +224,6 @@ class Association(UpperLayer):
             if self.trace is not None:
                 self.trace(">", message)
             await self._send_locked(context_id, message, data_set)
-        except BaseException:
-            self._is_cut = True
-            raise
         finally:
             self._send_lock.release()
 
@@ -210,13 +231,21 @@ class Association(UpperLayer):
         limit = self.negotiated.max_pdu_length
         buffers: list[bytes | memoryview] = []
         self._pack(command_values(context_id, message.encode(), limit), buffers)
-        if data_set is not None:
-            for view, is_last in data_set.chunks(fragment_octets(limit)):
-                self._pack(data_values(context_id, view, is_last, limit), buffers)
+        is_begun = False
+        try:
+            if data_set is not None:
+                for view, is_last in data_set.chunks(fragment_octets(limit)):
+                    self._pack(data_values(context_id, view, is_last, limit), buffers)
+                    is_begun = True
+                    await self.write(buffers)
+                    buffers.clear()
+            if buffers:
+                is_begun = True
                 await self.write(buffers)
-                buffers.clear()
-        if buffers:
-            await self.write(buffers)
+        except BaseException:
+            if is_begun:
+                self.fail(unfinished())
+            raise
 
     def _pack(self, pdus: list[PDataTF], buffers: list[bytes | memoryview]) -> None:
         for pdu in pdus:
@@ -242,7 +271,7 @@ class Association(UpperLayer):
 
     def is_idle(self) -> bool:
         """See `UpperLayer`."""
-        return self._incoming is None and not self.is_busy and not self._responses
+        return self._incoming is None and not self._performing and not self._responses
 
     def is_in_message(self) -> bool:
         """See `UpperLayer`."""
@@ -280,6 +309,9 @@ class Association(UpperLayer):
         elif isinstance(message, CCancelRQ):
             self.cancelled_operations.add(message.message_id_being_responded_to)
         else:
+            if len(self._requests) >= max(self.performed_window, MAX_REQUESTS_WAITING):
+                what = f"{len(self._requests)} requests wait to be performed"
+                raise DecodeError(what, table="PS3.7 D.3.3.3", field=message.NAME, abort_reason=0)
             self.cancelled_operations.discard(message.message_id)  # of an operation that had the number before
             self._requests.append(received)
         self.wake()

@@ -131,33 +131,45 @@ class Listener:
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         scope = trio.CancelScope()
-        self._unassociated[scope] = None
-        if len(self._unassociated) > self._limits.max_unassociated:
-            next(iter(self._unassociated)).cancel()
+        self._await_association(scope)
         admitted: list[str] = []
 
         def admit(request: AAssociateRQ) -> AAssociateRJ | None:
-            self._unassociated.pop(scope, None)
             if self._draining:
                 return REJECTED_TEMPORARY_CONGESTION
             if self._is_full(address):
                 return REJECTED_LOCAL_LIMIT
+            self._unassociated.pop(scope, None)
             self._associated[address] += 1
             admitted.append(address)
             return None
+
+        def give_back() -> None:
+            while admitted:
+                self._associated[admitted.pop()] -= 1
+                self._associated += Counter()  # drops what is not above zero
+
+        def was_refused() -> None:
+            give_back()
+            self._await_association(scope)
 
         try:
             with scope:
                 transport = await self._transport(sock, address)
                 if transport is not None:
-                    await self._acceptor.serve(transport, admit)
+                    await self._acceptor.serve(transport, admit, was_refused)
         finally:
             sock.close()
             self._unassociated.pop(scope, None)
-            if admitted:
-                self._associated[address] -= 1
-                if not self._associated[address]:
-                    del self._associated[address]
+            give_back()
+
+    def _await_association(self, scope: trio.CancelScope) -> None:
+        """A connection has no association, or none any more; the one that has been so for longest makes room."""
+        self._unassociated[scope] = None
+        if len(self._unassociated) > self._limits.max_unassociated:
+            oldest = next(iter(self._unassociated))
+            del self._unassociated[oldest]
+            oldest.cancel()
 
     def _is_full(self, address: str) -> bool:
         total, each = self._limits.max_associations, self._limits.max_per_address

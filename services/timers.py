@@ -36,6 +36,7 @@ class Timers:
         self._pdu_since: float | None = None
         self._message_since: float | None = None
         self._message_octets = 0
+        self._last_read = now
         self._end = NEVER if limits.association is None else now + limits.association
         self._chosen: tuple[float, Expiry] = (NEVER, Expiry.ARTIM)
 
@@ -52,28 +53,44 @@ class Timers:
         self._pdu_since = None
         self._idle_since = trio.current_time()
 
+    def restart_idle(self) -> None:
+        """What was under way has ended."""
+        self._idle_since = trio.current_time()
+
+    def begin_read(self) -> None:
+        """A read begins; what passed since the last one was our own time, not the peer's."""
+        gap = trio.current_time() - self._last_read
+        if self._pdu_since is not None:
+            self._pdu_since += gap
+        if self._message_since is not None:
+            self._message_since += gap
+
+    def end_read(self) -> None:
+        """See `begin_read`."""
+        self._last_read = trio.current_time()
+
     def received(self, octets: int) -> None:
         """Count what came for a message under way."""
         self._message_octets += octets
 
     def deadline(self, pending_octets: int, is_in_message: bool, is_idle: bool) -> float:
-        """The moment at which the next read must have brought something."""
-        limits = self._limits
+        """The moment at which the next read must have brought something. ARTIM leaves only itself in force."""
+        limits, now = self._limits, trio.current_time()
         chosen = (self._artim, Expiry.ARTIM)
         if self._end < chosen[0]:
             chosen = (self._end, Expiry.ASSOCIATION)
-        if not pending_octets:
-            self._pdu_since = None
-        elif limits.pdu is not None and self._artim == NEVER:
-            if self._pdu_since is None:
-                self._pdu_since = trio.current_time()
-            chosen = min(chosen, (self._pdu_since + limits.pdu, Expiry.PDU), key=_moment)
-        if is_in_message:
-            chosen = min(chosen, self._rate_deadline(), key=_moment)
-        else:
-            self._message_since = None
-            if is_idle and limits.idle is not None and self._artim == NEVER:
-                chosen = min(chosen, (self._idle_since + limits.idle, Expiry.IDLE), key=_moment)
+        if self._artim == NEVER:
+            if not pending_octets:
+                self._pdu_since = None
+            elif limits.pdu is not None:
+                self._pdu_since = now if self._pdu_since is None else self._pdu_since
+                chosen = min(chosen, (self._pdu_since + limits.pdu, Expiry.PDU), key=_moment)
+            if is_in_message:
+                chosen = min(chosen, self._rate_deadline(now), key=_moment)
+            else:
+                self._message_since = None
+                if is_idle and limits.idle is not None:
+                    chosen = min(chosen, (self._idle_since + limits.idle, Expiry.IDLE), key=_moment)
         self._chosen = chosen
         return chosen[0]
 
@@ -88,11 +105,10 @@ class Timers:
         self._message_since = None
         return None
 
-    def _rate_deadline(self) -> tuple[float, Expiry]:
+    def _rate_deadline(self, now: float) -> tuple[float, Expiry]:
         window = self._limits.min_rate_window
         if window is None:
             return NEVER, Expiry.RATE
-        now = trio.current_time()
         if self._message_since is None or (
             now >= self._message_since + window and self._message_octets >= self._limits.min_rate_octets * window
         ):

@@ -7,7 +7,7 @@ so that an operation that needs no waiting costs no turn of the scheduler. `Stre
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class SocketTransport:
             try:
                 sent = self._socket.sendmsg(pending if len(pending) <= _IOV_MAX else pending[:_IOV_MAX])
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._socket)
+                await _when_ready(trio.lowlevel.wait_writable, self._socket)
                 continue
             except InterruptedError:
                 continue
@@ -77,7 +77,7 @@ class SocketTransport:
             try:
                 return self._socket.recv_into(buffer)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
+                await _when_ready(trio.lowlevel.wait_readable, self._socket)
             except InterruptedError:
                 continue
 
@@ -93,6 +93,13 @@ class SocketTransport:
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
+
+
+async def _when_ready(wait: Callable[[socket.socket], Awaitable[None]], sock: socket.socket) -> None:
+    try:
+        await wait(sock)
+    except trio.ClosedResourceError as error:  # by another task of ours
+        raise ConnectionResetError("it was closed") from error
 
 
 def _after(buffers: Buffers, sent: int) -> Buffers:

@@ -5,7 +5,8 @@ belongs to others is handed to them. So a conversation of one operation at a tim
 operations at once need no task of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -19,8 +20,9 @@ from dulcet.errors import (
     PeerProtocolError,
     PeerTimeoutError,
 )
+from dulcet.services.endings import aborted, provider_aborted, rejected_here
 from dulcet.services.limits import Limits
-from dulcet.services.timers import NEVER, Expiry, Timers
+from dulcet.services.timers import NEVER, Timers
 from dulcet.services.transport import Transport
 from dulcet.ul.connection import (
     Close,
@@ -33,12 +35,12 @@ from dulcet.ul.connection import (
     StopArtim,
 )
 from dulcet.ul.deviation import Deviation
-from dulcet.ul.pdu import AAbort, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF, decode_pdu
-from dulcet.ul.reasons import explain_abort
+from dulcet.ul.pdu import AAbort, AAssociateRJ, AnyPDU, AReleaseRP, AReleaseRQ, PDataTF, decode_pdu
 from dulcet.ul.table import State
 
 MAX_DEVIATIONS = 1000  # a peer must not fill our memory with its mistakes
 ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn't get out
+_OVER = (State.STA1, State.STA13)
 
 
 class Trace(Protocol):
@@ -62,12 +64,15 @@ class UpperLayer:
         """What the peer got wrong so far; the first MAX_DEVIATIONS of it."""
         self.failure: AssociationError | None = None
         """How the association ended, when it was not released."""
+        self.rejection: AAssociateRJ | None = None
+        """The A-ASSOCIATE-RJ that we sent."""
         self._limits = limits
         self._timers = Timers(limits)
         self._established: AnyPDU | None = None
         self._release_requested = False
         self._released = False
         self._is_reading = False
+        self._patience: trio.CancelScope | None = None
         self._waiters = trio.lowlevel.ParkingLot()
         self._send_lock = trio.Lock()
         self._is_cut = False
@@ -102,7 +107,7 @@ class UpperLayer:
     # Association and release ----------------------------------------------------------------------------------------
 
     async def association_pdu(self) -> AnyPDU:
-        """Wait for the A-ASSOCIATE PDU that the role awaits."""
+        """Wait for the A-ASSOCIATE PDU that the role awaits; AssociationRejectedError when AE-6 did not take it."""
         await self.read_until(lambda: self._established is not None)
         assert self._established is not None
         return self._established
@@ -110,6 +115,9 @@ class UpperLayer:
     async def release(self) -> None:
         """A-RELEASE (PS3.8 7.2), either side of a collision included; the connection is closed after it."""
         if self.failure is not None or self._released:
+            return
+        if self._release_requested:  # the peer was first
+            await self.answer_release()
             return
         await self.perform(self.connection.send(AReleaseRQ()))
         await self.read_until(lambda: self._released or self._release_requested)
@@ -138,9 +146,13 @@ class UpperLayer:
         """Sta13: discard what still comes until the peer closes or ARTIM expires."""
         try:
             while self.connection.state is State.STA13:
-                await self._fill()
-                while (effects := self.connection.next_effects()) is not None:
-                    await self.perform(effects)
+                if self._is_reading:
+                    await self._waiters.park()
+                    continue
+                with self._reading():
+                    await self._fill()
+                    while (effects := self.connection.next_effects()) is not None:
+                        await self.perform(effects)
         except OSError:
             self.connection.transport_closed()
         finally:
@@ -158,22 +170,26 @@ class UpperLayer:
             if self._is_reading:
                 await self._waiters.park()
                 continue
-            self._is_reading = True
-            try:
+            with self._reading():
                 while not is_ready() and self.failure is None:
                     await self._read_step()
-            finally:
-                self._is_reading = False
-                self._waiters.unpark_all()
+                    if self.connection.state in _OVER and not is_ready():
+                        self.fail(self._why_over())
 
     async def perform_received(self) -> None:
         """Perform what was received already; nothing is waited for. Another task that reads does the same."""
         if self._is_reading:
             return
-        self._is_reading = True
-        try:
+        with self._reading():
             while self.failure is None and (effects := self.connection.next_effects()) is not None:
                 await self.perform(effects)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """This task reads for all; when it is done the others look whether they have what they wait for."""
+        self._is_reading = True
+        try:
+            yield
         finally:
             self._is_reading = False
             self._waiters.unpark_all()
@@ -186,58 +202,78 @@ class UpperLayer:
         try:
             await self._fill()
         except OSError as error:
-            self._transport_lost(error)
+            self.fail(self._lost(error))
 
     async def _fill(self) -> None:
         buffer = self.connection.receive_buffer()
-        timers = self._timers
-        deadline = timers.deadline(self.connection.pending_octets, self.is_in_message(), self.is_idle())
-        if deadline == NEVER:
-            count = await self.transport.receive_into(buffer)
-        else:
-            count = -1
-            with trio.move_on_at(deadline):
+        self._timers.begin_read()
+        count = -1
+        try:
+            with trio.CancelScope(deadline=self._read_deadline()) as self._patience:
                 count = await self.transport.receive_into(buffer)
-            if count < 0:
-                await self._expired()
-                return
-        if count:
+        finally:
+            self._patience = None
+            self._timers.end_read()
+        if count > 0:
             self.connection.received(count)
-            timers.received(count)
-        else:
-            was_over = self.connection.state is State.STA13
+            self._timers.received(count)
+        elif count == 0:
             await self.perform(self.connection.transport_closed())
             self.transport.close()
-            if not was_over:
-                self.fail(ConnectionLostError("the peer closed the connection"))
+        else:
+            await self._expired()
+
+    def _read_deadline(self) -> float:
+        return self._timers.deadline(self.connection.pending_octets, self.is_in_message(), self.is_idle())
+
+    def rearm(self) -> None:
+        """What the timers depend on has changed: the task that reads waits no longer than they say now."""
+        if self._patience is not None:
+            self._patience.deadline = self._read_deadline()
 
     async def _expired(self) -> None:
         why = self._timers.why_expired()
         if why is None:
             return
-        if why is Expiry.ARTIM:
+        if self.connection.state in (State.STA2, State.STA13):
             await self.perform(self.connection.artim_expired())
-        elif self.connection.state not in (State.STA1, State.STA13):
+        elif self.connection.state is not State.STA1:
             await self.perform(self.connection.send(AAbort()))
         self.fail(PeerTimeoutError(why.value))
 
     # Performing -----------------------------------------------------------------------------------------------------
 
     async def perform(self, effects: tuple[Effect, ...]) -> None:
-        """Do what the connection asks for, in its order."""
-        for effect in effects:
+        """Do what the connection asks for, in its order.
+
+        Cancelled while it sends, the rest is done all the same: the machine has moved on.
+        """
+        trouble: AssociationError | None = None
+        for position, effect in enumerate(effects):
             if type(effect) is Indicate:
                 await self._indicated(effect)
             elif type(effect) is Send:
-                await self._send_control(effect)
-            elif type(effect) is StartArtim:
-                self._timers.start_artim()
-            elif type(effect) is StopArtim:
-                self._timers.stop_artim()
-            elif type(effect) is Close:
-                self.transport.close()
-            elif type(effect) is IndicateProviderAbort:
-                self._provider_abort(effect.cause)
+                try:
+                    trouble = await self._send_control(effect)
+                except BaseException:
+                    for rest in effects[position + 1 :]:
+                        self._perform_here(rest)
+                    raise
+            else:
+                self._perform_here(effect)
+        if trouble is not None:
+            self.fail(trouble)
+
+    def _perform_here(self, effect: Effect) -> None:
+        if type(effect) is StartArtim:
+            self._timers.start_artim()
+            self.rearm()
+        elif type(effect) is StopArtim:
+            self._timers.stop_artim()
+        elif type(effect) is Close:
+            self.transport.close()
+        elif type(effect) is IndicateProviderAbort:
+            self.fail(provider_aborted(effect.cause))
 
     async def _indicated(self, indication: Indicate) -> None:
         pdu = indication.pdu
@@ -256,7 +292,7 @@ class UpperLayer:
         elif type(pdu) is AReleaseRP:
             self._released = True
         elif type(pdu) is AAbort:
-            self.fail(_aborted(pdu))
+            self.fail(aborted(pdu))
         else:
             self._established = pdu
 
@@ -265,40 +301,60 @@ class UpperLayer:
         if error.abort_reason:
             await self.perform(self.connection.reject_received(error))
             return
-        self._provider_abort(error)
-        await self.perform(self.connection.send(AAbort()))
+        try:
+            await self.perform(self.connection.send(AAbort()))
+        finally:
+            self.fail(provider_aborted(error))
 
-    async def _send_control(self, effect: Send) -> None:
-        """A PDU of the association itself: it waits for the message being sent, but not for ever."""
-        if self.trace is not None:
-            self.trace(">", decode_pdu(b"".join(effect.buffers)).pdu)
+    async def _send_control(self, effect: Send) -> AssociationError | None:
+        """A PDU of the association itself: it waits for the message being sent, but not for ever.
+
+        What went wrong is returned: it says how the association ended if nothing else does.
+        """
+        self._say(effect)
         with trio.move_on_after(ABORT_PATIENCE) as patience:
             async with self._send_lock:
                 if self._is_cut:
                     self.transport.close()
-                    return
+                    return None
                 patience.deadline = self._write_deadline()
-                try:
-                    await self.transport.send(effect.buffers)
-                except OSError as error:
-                    self._transport_lost(error)
-        if patience.cancelled_caught:
-            self._stalled()
+                return await self._send(effect.buffers)
+        return self._stalled()
+
+    def _say(self, effect: Send) -> None:
+        is_rejection = effect.buffers[0][0] == AAssociateRJ.PDU_TYPE
+        if self.trace is None and not is_rejection:
+            return
+        pdu = decode_pdu(b"".join(effect.buffers)).pdu
+        if isinstance(pdu, AAssociateRJ):
+            self.rejection = pdu
+        if self.trace is not None:
+            self.trace(">", pdu)
 
     async def write(self, buffers: Sequence[bytes | memoryview]) -> None:
         """Write part of a message; the caller holds the send lock. Cancelled inside it, only an abort can follow."""
         deadline = self._write_deadline()
-        try:
-            if deadline == NEVER:
-                await self.transport.send(buffers)
-                return
-            with trio.move_on_at(deadline) as scope:
-                await self.transport.send(buffers)
-            if scope.cancelled_caught:
-                self._stalled()
-        except OSError as error:
-            self._transport_lost(error)
+        trouble: AssociationError | None = None
+        if deadline == NEVER:
+            trouble = await self._send(buffers)
+        else:
+            with trio.move_on_at(deadline) as patience:
+                trouble = await self._send(buffers)
+            if patience.cancelled_caught:
+                trouble = self._stalled()
+        if trouble is not None:
+            self.fail(trouble)
         self.check()
+
+    async def _send(self, buffers: Sequence[bytes | memoryview]) -> AssociationError | None:
+        try:
+            await self.transport.send(buffers)
+        except OSError as error:
+            return self._lost(error)
+        except BaseException:  # part of a PDU may have gone: nothing can follow it
+            self._is_cut = True
+            raise
+        return None
 
     def _write_deadline(self) -> float:
         stall = self._limits.write_stall
@@ -312,30 +368,28 @@ class UpperLayer:
             self.failure = error
         self._waiters.unpark_all()
 
-    def _stalled(self) -> None:
+    def _stalled(self) -> AssociationError:
         self._is_cut = True
-        self.fail(PeerTimeoutError("the peer does not read what it is sent"))
         self.transport.close()
+        return PeerTimeoutError("the peer does not read what it is sent")
 
-    def _provider_abort(self, cause: DecodeError | None) -> None:
-        if cause is None:
-            self.fail(ConnectionLostError("the connection was lost"))
-        else:
-            self.fail(PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}"))
+    def _why_over(self) -> AssociationError:
+        """Why nothing more will come, where no indication said so: there was no association yet."""
+        if self.rejection is not None:
+            return rejected_here(self.rejection)
+        if self._established is None and self.connection.state is State.STA13:
+            return PeerProtocolError("the peer did not begin with an A-ASSOCIATE-RQ, so it was sent an A-ABORT")
+        return ConnectionLostError("the peer ended the connection")
 
-    def _transport_lost(self, error: OSError) -> None:
+    def _lost(self, error: OSError) -> AssociationError:
         """The connection broke; if the peer's A-ABORT had come before, that is what happened."""
         connection = self.connection
+        lost: AssociationError = ConnectionLostError(f"the connection was lost ({error.strerror or error})")
         connection.received(self.transport.try_receive_into(connection.receive_buffer()))
         while (effects := connection.next_effects()) is not None:
             for effect in effects:
                 if isinstance(effect, Indicate) and type(effect.pdu) is AAbort:
-                    self.fail(_aborted(effect.pdu))
+                    lost = aborted(effect.pdu)
         connection.transport_closed()
-        self.fail(ConnectionLostError(f"the connection was lost ({error.strerror or error})"))
         self.transport.close()
-
-
-def _aborted(pdu: AAbort) -> AssociationAbortedError:
-    text = f"the peer aborted the association ({explain_abort(pdu.source, pdu.reason)})"
-    return AssociationAbortedError(text, source=pdu.source, reason=pdu.reason)
+        return lost

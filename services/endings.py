@@ -1,0 +1,38 @@
+"""How an association ended, as the error that tells it: what each PDU and each fault means for who waits."""
+
+from dulcet.errors import (
+    AssociationAbortedError,
+    AssociationError,
+    AssociationRejectedError,
+    ConnectionLostError,
+    DecodeError,
+    PeerProtocolError,
+)
+from dulcet.ul.pdu import AAbort, AAssociateRJ
+from dulcet.ul.reasons import explain_abort, explain_rejection
+
+
+def aborted(pdu: AAbort) -> AssociationAbortedError:
+    """The peer's A-ABORT."""
+    text = f"the peer aborted the association ({explain_abort(pdu.source, pdu.reason)})"
+    return AssociationAbortedError(text, source=pdu.source, reason=pdu.reason)
+
+
+def provider_aborted(cause: DecodeError | None) -> AssociationError:
+    """A-P-ABORT indication: the connection was lost, or we aborted because of `cause`."""
+    if cause is None:
+        return ConnectionLostError("the connection was lost")
+    return PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}")
+
+
+def rejected_here(rejection: AAssociateRJ) -> AssociationRejectedError:
+    """Our own A-ASSOCIATE-RJ."""
+    result, source, reason = rejection.result, rejection.source, rejection.reason
+    explanation = f"the association was rejected: {explain_rejection(result, source, reason)}"
+    return AssociationRejectedError(explanation, result=result, source=source, reason=reason)
+
+
+def unfinished() -> AssociationAbortedError:
+    """A message of ours that was not sent whole: no other can follow it (PS3.8 E.1)."""
+    text = "a message could not be sent to its end, so the association can only be aborted"
+    return AssociationAbortedError(text, source=0, reason=0, by_peer=False)
