@@ -116,7 +116,7 @@ class UpperLayer:
         """A-RELEASE (PS3.8 7.2), either side of a collision included; the connection is closed after it."""
         if self.failure is not None or self._released:
             return
-        if self._release_requested:  # the peer was first
+        if self.connection.state is State.STA8:  # the peer was first
             await self.answer_release()
             return
         await self.perform(self.connection.send(AReleaseRQ()))
