@@ -20,6 +20,7 @@ from dulcet.ul.connection import (
     Send,
     StartArtim,
     StopArtim,
+    Transition,
 )
 from dulcet.ul.items import (
     ApplicationContext,
@@ -110,10 +111,10 @@ RECEIVED = {3: AC, 4: RJ, 6: RQ, 10: DATA, 12: RELEASE_RQ, 13: RELEASE_RP, 16: A
 SENT = {1: RQ, 2: RQ, 7: AC, 8: RJ, 9: DATA, 11: RELEASE_RQ, 14: RELEASE_RP}
 
 
-def led_to(state: State) -> Connection:
+def led_to(state: State, on_transition: Callable[[Transition], None] | None = None) -> Connection:
     """A connection in `state`, by the shortest legal way."""
     is_requestor, events = WAYS[state]
-    connection = Connection(is_requestor=is_requestor)
+    connection = Connection(is_requestor=is_requestor, on_transition=on_transition)
     for event in events:
         STIMULI[event](connection)
     assert connection.state is state
@@ -192,6 +193,18 @@ def test_cell(event: Event, state: State, action: str, following: list[str]) -> 
     assert summary(effects) == EXPECTED[action]
     chosen = 1 if action == "AR-8" and not connection.is_requestor else 0
     assert str(connection.state) == following[chosen]
+
+
+@pytest.mark.parametrize(("event", "state", "action", "following"), CELLS, ids=lambda part: str(part))
+def test_cell_is_reported(event: Event, state: State, action: str, following: list[str]) -> None:
+    """By its name: some actions do the same, and only the report tells them apart."""
+    steps: list[Transition] = []
+    connection = led_to(state, steps.append)
+    del steps[:]
+    STIMULI[event](connection)
+    (step,) = steps
+    assert (step.event, step.state, step.action.name) == (event, state, action)
+    assert str(step.next_state) in following
 
 
 @pytest.mark.parametrize(("event", "state"), BLANKS, ids=lambda part: str(part))
