@@ -195,3 +195,9 @@ class StorageError(DulcetError):
     def __init__(self, explanation: str, *, status: int) -> None:
         self.status = status
         super().__init__(explanation)
+
+
+class ArchiveError(DulcetError):
+    """The index of the archive could not answer, or not in time."""
+
+    exit_code = 75

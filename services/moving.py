@@ -28,15 +28,16 @@ class Plan(Protocol):
         """At most 128."""
 
     @property
-    def objects(self) -> Sequence[ObjectToSend]:
+    def files(self) -> Sequence[ObjectToSend]:
         """What these contexts are for."""
 
 
-class Routes(Protocol):
-    """How objects find their way."""
+class Route(Protocol):
+    """The way to one destination."""
 
-    def destination(self, ae_title: str) -> Peer | None:
-        """The AE of this title; None when it is not known. An address never comes from a peer."""
+    @property
+    def peer(self) -> Peer:
+        """Whom to call. Its address never comes from a peer."""
 
     def plan(self, objects: Sequence[ObjectToSend]) -> Sequence[Plan]:
         """The associations that these objects need."""
@@ -50,11 +51,8 @@ class Routes(Protocol):
 class Move:
     """The sub-operations of one C-MOVE."""
 
-    def __init__(
-        self, destination: Peer, routes: Routes, counted: SubOperations, watch: Watch, limits: RetrieveLimits
-    ) -> None:
-        self._destination = destination
-        self._routes = routes
+    def __init__(self, route: Route, counted: SubOperations, watch: Watch, limits: RetrieveLimits) -> None:
+        self._route = route
         self._counted = counted
         self._watch = watch
         self._limits = limits
@@ -72,13 +70,13 @@ class Move:
                 patience.deadline = trio.current_time() + self._limits.cancel_seconds
 
             self._watch.on_stop = stop
-            for plan in self._routes.plan(objects):
+            for plan in self._route.plan(objects):
                 if not self._watch.should_stop:
                     await self._send_plan(plan)
         self._watch.on_stop = lambda: None
 
     async def _send_plan(self, plan: Plan) -> None:
-        left = list(plan.objects)
+        left = list(plan.files)
         try:
             await self._one_association(plan, left)
         except (AssociationError, SourceError):
@@ -92,7 +90,7 @@ class Move:
         is_done = False
         with trio.CancelScope(deadline=trio.current_time() + limits.association_seconds) as patience:
             async with associate(
-                self._destination, plan.contexts, limits=replace(NO_TIMERS, write_stall=limits.response_seconds)
+                self._route.peer, plan.contexts, limits=replace(NO_TIMERS, write_stall=limits.response_seconds)
             ) as association:
                 patience.deadline = float("inf")
                 await self._transfer(association, plan).send(left)
@@ -103,7 +101,7 @@ class Move:
 
     def _transfer(self, association: Association, plan: Plan) -> Transfer:
         def choose(header: Part10Header) -> Choice | str:
-            return self._routes.choose(header, plan.contexts, association.negotiated)
+            return self._route.choose(header, plan.contexts, association.negotiated)
 
         transfer = Transfer(association, choose, self._counted, self._watch, self._limits)
         transfer.on_behalf_of(*self._originator)

@@ -171,16 +171,12 @@ def _keys(model: Model, level: Level, identifier: Identifier) -> dict[int, Key] 
     """The supported keys, down to the level that is asked for."""
     keys: dict[int, Key] = {}
     depth = model.levels.index(level)
-    for tag, element in identifier.elements.items():
+    for tag in identifier.elements:
         attribute = BY_TAG.get(tag)
         if attribute is None or model.levels.index(max(attribute.level, model.levels[0], key=_rank)) > depth:
             continue
-        if attribute.vr == "US":
-            text = str(int.from_bytes(element.value[:2], "little")) if element.value else ""
-        else:
-            text = identifier.decode(attribute.vr, element.value)
         try:
-            keys[tag] = compile_key(attribute.vr, text)
+            keys[tag] = compile_key(attribute.vr, identifier.text(tag))
         except ValueError as error:
             return _mismatch(f"{tag_text(tag)}: {error}", tag)
     return keys

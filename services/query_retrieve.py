@@ -4,7 +4,7 @@ Matching is done in slices, each in a thread, and between slices, and between re
 query may cost is bounded: its matches, and the time that the archive spends on it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -18,8 +18,10 @@ from dulcet.dimse.status import (
     PENDING,
     PENDING_WITH_WARNING,
     SUCCESS,
+    UNABLE_TO_COUNT_MATCHES,
     UNABLE_TO_PERFORM_SUBOPERATIONS,
 )
+from dulcet.errors import ArchiveError
 from dulcet.escape import quote
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
@@ -33,12 +35,13 @@ from dulcet.services.attributes import (
 from dulcet.services.data_sets import BytesSource, IdentifierSink
 from dulcet.services.identifiers import Identifier
 from dulcet.services.match_encoding import MatchEncoder
-from dulcet.services.moving import Move, Routes
+from dulcet.services.moving import Move, Route
 from dulcet.services.operation_watch import Watch, watched
 from dulcet.services.part10 import Part10Header
 from dulcet.services.query import Refusal, Retrieval, Search, read_retrieval, read_search
 from dulcet.services.query_models import Model
 from dulcet.services.suboperations import Choice, ObjectToSend, RetrieveLimits, SubOperations, Transfer
+from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
 
 RESPONSES_BETWEEN_TURNS = 8  # some 1 ms: then other associations, and a C-CANCEL-RQ, get their turn
@@ -54,15 +57,15 @@ class Page(NamedTuple):
 
 
 class Archive(Protocol):
-    """What can be queried and retrieved. Its methods bound the time and the memory that they take."""
+    """What can be queried and retrieved. ArchiveError when it can't answer, or not within so many seconds."""
 
     async def settled(self) -> None:
         """Wait until what was acknowledged up to now can be found; not for long."""
 
-    async def page(self, search: Search, after: int) -> Page:
+    async def page(self, search: Search, after: int, seconds: float) -> Page:
         """The next slice of the matches, from the one after `after` on, which is 0 at first."""
 
-    async def objects(self, retrieval: Retrieval, limit: int) -> Sequence[ObjectToSend]:
+    async def objects(self, retrieval: Retrieval, limit: int, seconds: float) -> Sequence[ObjectToSend]:
         """The instances to send, at most `limit` of them."""
 
 
@@ -73,7 +76,7 @@ class QueryLimits:
     matches: int = 10_000
     """Then it ends with A700H."""
     seconds: float = 5.0
-    """Of matching, not of sending; then it ends with A700H."""
+    """Of matching, not of sending; then it ends with A700H. A retrieval has as many to find its objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +86,10 @@ class QueryRetrieve:
     archive: Archive
     ae_title: str
     """Retrieve AE Title (0008,0054): ours."""
-    routes: Routes
+    routes: Callable[[str], Route | None]
+    """The way to the AE of a title; None when it is not known."""
+    choose: Callable[[Part10Header, Sequence[PresentationContextRQ], Negotiated], Choice | str]
+    """The context that an object goes out on to who asked for it (C-GET), or a sentence why there is none."""
     query_limits: QueryLimits = field(default_factory=QueryLimits)
     retrieve_limits: RetrieveLimits = field(default_factory=RetrieveLimits)
 
@@ -126,7 +132,10 @@ class QueryRetrieve:
         await self.archive.settled()
         while True:
             started = trio.current_time()
-            page = await self.archive.page(search, after)
+            try:
+                page = await self.archive.page(search, after, limits.seconds - seconds)
+            except ArchiveError as error:
+                return OUT_OF_RESOURCES, str(error)
             seconds += trio.current_time() - started
             for row in page.rows:
                 if watch.is_cancelled:
@@ -141,7 +150,7 @@ class QueryRetrieve:
                 return (CANCEL if watch.is_cancelled else SUCCESS), None
             if watch.is_cancelled:
                 return CANCEL, None
-            if seconds > limits.seconds:
+            if seconds >= limits.seconds:
                 return OUT_OF_RESOURCES, f"matching took more than {limits.seconds:g} s: narrow the query"
             after = page.after
 
@@ -150,8 +159,8 @@ class QueryRetrieve:
     async def _move(self, association: Association, received: Received) -> None:
         request = received.message
         assert isinstance(request, CMoveRQ)
-        destination = self.routes.destination(request.move_destination)
-        if destination is None:
+        route = self.routes(request.move_destination)
+        if route is None:
             comment = f"{quote(request.move_destination, 16)} is not in the node book"
             await send_refusal(association, received, Refusal(MOVE_DESTINATION_UNKNOWN, comment))
             return
@@ -160,7 +169,7 @@ class QueryRetrieve:
             return
         counted = SubOperations(association, received, objects)
         async with watched(association, request.message_id) as watch:
-            move = Move(destination, self.routes, counted, watch, self.retrieve_limits)
+            move = Move(route, counted, watch, self.retrieve_limits)
             move.on_behalf_of(_calling(association), request.message_id)
             await move.send(objects)
             association.check()
@@ -177,7 +186,7 @@ class QueryRetrieve:
         async with watched(association, request.message_id) as watch:
 
             def choose(header: Part10Header) -> Choice | str:
-                return self.routes.choose(header, (), negotiated)
+                return self.choose(header, (), negotiated)
 
             await Transfer(association, choose, counted, watch, self.retrieve_limits).send(list(objects))
             await counted.end(watch.is_cancelled)
@@ -196,7 +205,11 @@ class QueryRetrieve:
             return None
         limit = self.retrieve_limits.suboperations
         await self.archive.settled()
-        objects = await self.archive.objects(retrieval, limit + 1)
+        try:
+            objects = await self.archive.objects(retrieval, limit + 1, self.query_limits.seconds)
+        except ArchiveError as error:
+            await send_refusal(association, received, Refusal(UNABLE_TO_COUNT_MATCHES, str(error)))
+            return None
         if len(objects) > limit:
             refusal = Refusal(UNABLE_TO_PERFORM_SUBOPERATIONS, f"more than {limit} objects: retrieve less at once")
             await send_refusal(association, received, refusal)
