@@ -172,8 +172,14 @@ def _refuse_strangers(host: str, owned: bool) -> None:
 
 def _conditions(declaration: Declaration, options: dict[str, Any]) -> Conditions:
     timeout = options["timeout"]
-    artim = options["artim"] or declaration.artim or DEFAULT_ARTIM
-    patience = Patience(answer=timeout, settle=min(0.25, timeout), patient=5 * timeout, artim=artim)
+    artim = options["artim"] or declaration.artim
+    patience = Patience(
+        answer=timeout,
+        settle=min(0.25, timeout),
+        patient=5 * timeout,
+        artim=artim or DEFAULT_ARTIM,
+        artim_declared=artim is not None,
+    )
     return Conditions(patience=patience, confirm=not options["no_confirm"], allow_load=options["allow_load"])
 
 

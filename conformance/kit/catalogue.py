@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from functools import cache
 
 from dulcet.conformance.kit.case import Case, Role
-from dulcet.conformance.kit.cases import assoc_ac, assoc_rq, assoc_rq_contexts, assoc_rq_user
+from dulcet.conformance.kit.cases import (
+    assoc_ac,
+    assoc_rq,
+    assoc_rq_contexts,
+    assoc_rq_user,
+    fsm_acceptor,
+    pdata,
+    release_abort,
+    tcp,
+)
 from dulcet.conformance.kit.passive import PassiveCheck
 
 CATALOGUE_VERSION = "1"
@@ -14,13 +23,22 @@ STANDARD_EDITION = "PS3.4, PS3.7 and PS3.8, text of 2020"
 @cache
 def acceptor_cases() -> tuple[Case, ...]:
     """What `dulcet conform scp` plays."""
-    return (*assoc_rq.CASES, *assoc_rq_contexts.CASES, *assoc_rq_user.CASES, *assoc_ac.CASES)
+    return (
+        *tcp.CASES,
+        *assoc_rq.CASES,
+        *assoc_rq_contexts.CASES,
+        *assoc_rq_user.CASES,
+        *assoc_ac.CASES,
+        *release_abort.CASES,
+        *pdata.CASES,
+        *fsm_acceptor.CASES,
+    )
 
 
 @cache
 def acceptor_checks() -> tuple[PassiveCheck, ...]:
     """What it looks at in passing."""
-    return assoc_ac.ANSWER_CHECKS
+    return (*assoc_ac.ANSWER_CHECKS, *release_abort.CHECKS)
 
 
 @cache

@@ -6,7 +6,8 @@ GARBAGE (not a PDU), and words of single cases: OK, EXCEEDED, ...
 
 Patterns: `AC`, `AC(0)` (the tested contexts accepted), `AC(!0)`, `AC()` (no result for them), `RJ(1,2,2)`,
 `RJ(2,3,1|2)`, `ABORT(2,*)`, `RSP(0000|Bxxx)` (statuses in hexadecimal, x for any digit). ABORT0 and ABORT2 are
-ABORT(0,*) and ABORT(2,*); SAFE is anything but harm: an answer, a refusal, an abort or a close. CLOSE allows RST: "don't linger" (PS3.8 9.1.4).
+ABORT(0,*) and ABORT(2,*); SAFE is anything but harm: an answer, a refusal, an abort or a close. CLOSE allows RST:
+"don't linger" (PS3.8 9.1.4).
 """
 
 import re

@@ -59,6 +59,8 @@ class Patience:
     """For what has to come, the second time."""
     artim: float = 30.0
     """The product's ARTIM as declared."""
+    artim_declared: bool = False
+    """Without that, a connection that stays open says nothing."""
     artim_margin: float = 3.0
     """Added to it: timers are seldom exact."""
 

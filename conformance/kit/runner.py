@@ -59,7 +59,7 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     started, clock = datetime.now(UTC), trio.current_time()
     outcome, judgement = await _played(case, product, patience, findings)
     if outcome is not None:
-        judgement = judge(case, outcome, findings.problems)
+        judgement = _fair(case, patience, judge(case, outcome, findings.problems))
     assert judgement is not None
     result = CaseResult(
         case=case,
@@ -74,6 +74,14 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     if case.probe and (trouble := await is_healthy(product, patience)):
         result.judgement = Judgement(Verdict.FAIL, "SUT_UNHEALTHY", f"afterwards: {trouble}")
     return result
+
+
+def _fair(case: Case, patience: Patience, judgement: Judgement) -> Judgement:
+    """ARTIM has no value in the standard: who has not declared one is not blamed for keeping a connection."""
+    if case.waits_artim and judgement.code == "HANG" and not patience.artim_declared:
+        text = f"still connected after {patience.until_artim:g} s; declare ARTIM to have this judged"
+        return Judgement(Verdict.INCONCLUSIVE, "ARTIM_UNDECLARED", text)
+    return judgement
 
 
 async def _played(
@@ -160,7 +168,8 @@ class Runner:
 
     def _needs_confirmation(self, result: CaseResult) -> bool:
         doubtful = result.verdict is Verdict.FAIL or result.judgement.code in ("SUT_DOWN", "PRECONDITION")
-        return doubtful and self.conditions.confirm
+        waited = result.case.waits_artim and result.judgement.code == "HANG"  # long enough
+        return doubtful and not waited and self.conditions.confirm
 
     async def _confirm(self, cases: Sequence[Case]) -> None:
         doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]

@@ -35,7 +35,8 @@ class Judgement:
 
 
 CODES = {
-    "ABORTED_VALID": "what the standard allows was answered with A-ABORT",
+    "ABORTED": "an A-ABORT where another answer was expected",
+    "ARTIM_UNDECLARED": "still connected after the time that the kit takes for ARTIM, which was not declared",
     "ABORT_WRONG_SOURCE": "an A-ABORT as expected, with another source or reason than Table 9-26 has for it",
     "ACCEPTED_INVALID": "what the standard forbids was accepted",
     "CLOSED": "the connection was closed where an answer was expected",
@@ -100,7 +101,7 @@ def _code(case: Case, outcome: Outcome) -> tuple[str, bool]:
         case "CLOSE" | "RST":
             return "CLOSED", False
         case "ABORT":
-            return ("ABORT_WRONG_SOURCE", True) if "ABORT" in words else ("ABORTED_VALID", False)
+            return ("ABORT_WRONG_SOURCE", True) if "ABORT" in words else ("ABORTED", False)
         case "RJ":
             return ("WRONG_REJECTION", True) if "RJ" in words else ("REFUSED_VALID", False)
         case "AC":
