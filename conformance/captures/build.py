@@ -46,7 +46,6 @@ def read_capture(name: str, octets: bytes, key_log: bytes = b"") -> Transcript:
     segments = (segment for segment in map(reader.segment, capture.packets()) if segment is not None)
     connections = Reassembler(octets).add_all(segments)
     keys = KeyLog(key_log, capture.key_log)
-    notes = [*capture.notes, *(f"{count} packets left out: {what}" for what, count in reader.notes.items())]
     left = MAX_PDUS
     streams = []
     for connection in connections:
@@ -59,7 +58,8 @@ def read_capture(name: str, octets: bytes, key_log: bytes = b"") -> Transcript:
         octets=len(octets),
         sha256=sha256(octets).hexdigest(),
         packets=len(capture.times),
-        notes=tuple(notes),
+        notes=tuple(f"{count} x {what}" for what, count in reader.notes.items()),
+        damage=tuple(capture.damage),
         streams=tuple(streams),
     )
 

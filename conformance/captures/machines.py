@@ -142,7 +142,7 @@ class _Machine:
             self.apply(entry, event, is_inferred=event is Event.EVT19)
             self.owes_abort = False
         elif not self._sent_before(entry, event, pdu_type):
-            explanation = f"sent in {self.state} ({self.state.meaning}), where the table has no action that sends it"
+            explanation = f"sent in {self.state} ({self.state.meaning}): no action of the table does"
             deviation = Deviation(clause=_CLAUSE, field=f"{event} in {self.state}", explanation=explanation)
             self.steps[entry] = _step(self.side, event, self.state, None, self.state, False)
         self.received.clear()

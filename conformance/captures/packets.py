@@ -91,41 +91,41 @@ class PacketReader:
 
     def _ipv4(self, packet: Packet, start: int) -> Segment | None:
         if start + IPV4.size > packet.stop:
-            return self._leave_out("cut short in the IP header")
+            return self._leave_out("packet cut short in its IP header")
         first, _, total, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(self._octets, start)
         if protocol != _TCP_PROTOCOL:
             return None
         if fragment & _IPV4_FRAGMENT_BITS:
-            return self._leave_out("IPv4 fragment of a TCP segment")
+            return self._leave_out("IPv4 fragment of a TCP segment, left out")
         header = (first & 0x0F) * 4
         if first >> 4 != 4 or header < IPV4.size:
-            return self._leave_out("malformed IP header")
+            return self._leave_out("packet with a malformed IP header")
         end = start + total if total else packet.stop  # zero: the network card cuts it later
         return self._tcp(packet, start + header, end, source, destination)
 
     def _ipv6(self, packet: Packet, start: int) -> Segment | None:
         if start + IPV6.size > packet.stop:
-            return self._leave_out("cut short in the IP header")
+            return self._leave_out("packet cut short in its IP header")
         _, length, protocol, _, source, destination = IPV6.unpack_from(self._octets, start)
         position = start + IPV6.size
         end = position + length if length else packet.stop
         while protocol in _IPV6_EXTENSIONS:
             if position + IPV6_EXTENSION.size > packet.stop:
-                return self._leave_out("cut short in the IP header")
+                return self._leave_out("packet cut short in its IP header")
             protocol, units = IPV6_EXTENSION.unpack_from(self._octets, position)
             position += 8 + units * 8
         if protocol == _IPV6_FRAGMENT:
-            return self._leave_out("IPv6 fragment")
+            return self._leave_out("IPv6 fragment, left out")
         return self._tcp(packet, position, end, source, destination) if protocol == _TCP_PROTOCOL else None
 
     def _tcp(self, packet: Packet, start: int, end: int, source: bytes, destination: bytes) -> Segment | None:
         if start + TCP.size > packet.stop:
-            return self._leave_out("cut short in the TCP header")
+            return self._leave_out("packet cut short in its TCP header")
         here, there, sequence, acknowledgment, offset, flags, _, _, _ = TCP.unpack_from(self._octets, start)
         header = (offset >> 4) * 4
         payload = start + header
         if header < TCP.size or payload > end:
-            return self._leave_out("malformed TCP header")
+            return self._leave_out("packet with a malformed TCP header")
         stop = max(payload, min(end, packet.stop))
         if stop < end:
             self.notes["TCP segment that the capture cut short"] += 1

@@ -48,26 +48,26 @@ FILE_HEADER = {"little": _file_header(Int16ul, Int32ul), "big": _file_header(Int
 PACKET_RECORD = {"little": _packet_record(Int32ul), "big": _packet_record(Int32ub)}
 
 
-def read_packets(octets: bytes, notes: list[str]) -> Iterator[Packet]:
-    """The packets of a pcap file, as far as they are whole; `notes` says when the file ends within one."""
+def read_packets(octets: bytes, damage: list[str]) -> Iterator[Packet]:
+    """The packets of a pcap file, as far as they are whole; `damage` says when the file ends within one."""
     order, unit = MAGICS[octets[:4]]
     header, record = FILE_HEADER[order], PACKET_RECORD[order]
     if len(octets) < header.size:
-        notes.append("the file ends within its header")
+        damage.append("the file ends within its header")
         return
     link_type = header.unpack_from(octets)[6] & _LINK_TYPE_BITS
     position, number, end = header.size, 0, len(octets)
     unpack, size = record.unpack_from, record.size
     while position < end:
         if position + size > end:
-            notes.append(f"the file ends within the header of packet {number + 1}")
+            damage.append(f"the file ends within the header of packet {number + 1}")
             return
         seconds, fraction, captured, _ = unpack(octets, position)
         position += size
         number += 1
         stop = position + captured
         if stop > end:
-            notes.append(f"packet {number} promises {captured} octets, the file has {end - position}")
+            damage.append(f"packet {number} promises {captured} octets, the file has {end - position}")
             stop = end
         yield Packet(number, seconds * NANOSECONDS + fraction * unit, link_type, position, stop)
         position = stop
@@ -80,9 +80,9 @@ class PcapWriter:
         self._file = file
         file.write(FILE_HEADER["little"].pack(b"\x4d\x3c\xb2\xa1", 2, 4, 0, 0, _SNAP_LENGTH, link_type))
 
-    def write(self, time: int, octets: bytes, original_length: int | None = None) -> None:
+    def write(self, time: int, octets: bytes) -> None:
         """One packet; `time` in nanoseconds since 1970-01-01 UTC."""
         length = len(octets)
         seconds, fraction = divmod(time, NANOSECONDS)
-        self._file.write(PACKET_RECORD["little"].pack(seconds, fraction, length, original_length or length))
+        self._file.write(PACKET_RECORD["little"].pack(seconds, fraction, length, length))
         self._file.write(octets)

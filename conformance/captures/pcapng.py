@@ -1,7 +1,7 @@
 """The pcapng file format (draft-ietf-opsawg-pcapng): sections, interfaces, packets, and TLS keys kept with them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from construct import Bytes, Int16ub, Int16ul, Int32ub, Int32ul
 
@@ -80,11 +80,11 @@ class _Interface(NamedTuple):
 
 
 class PcapngReader:
-    """Reads one file; `key_log` has the TLS keys in it, `notes` says what could not be read."""
+    """Reads one file; `key_log` has the TLS keys in it, `damage` says what could not be read."""
 
-    def __init__(self, octets: bytes, notes: list[str]) -> None:
+    def __init__(self, octets: bytes, damage: list[str]) -> None:
         self._octets = octets
-        self._notes = notes
+        self._damage = damage
         self.key_log = b""
         self._order = "little"
         self._interfaces: list[_Interface] = []
@@ -97,11 +97,11 @@ class PcapngReader:
                 number += 1
                 found = self._packet(block_type, start, stop)
                 if found is None:
-                    self._notes.append(f"packet {number} is malformed or names an interface that is not described")
+                    self._damage.append(f"packet {number} is malformed or names an interface that is not described")
                     return
                 interface, time, begin, captured = found
                 if begin + captured > stop:
-                    self._notes.append(f"packet {number} promises {captured} octets, its block has {stop - begin}")
+                    self._damage.append(f"packet {number} promises {captured} octets, its block has {stop - begin}")
                 yield Packet(number, time, interface.link_type, begin, min(begin + captured, stop))
             elif block_type == _INTERFACE_DESCRIPTION:
                 self._interface(start, stop)
@@ -117,11 +117,11 @@ class PcapngReader:
                 self._interfaces.clear()
             layouts = LAYOUTS.get(self._order)
             if layouts is None or position + _MIN_BLOCK_OCTETS > end:
-                self._notes.append(f"no block of pcapng begins at octet {position}")
+                self._damage.append(f"no block of pcapng begins at octet {position}")
                 return
             block_type, length = layouts.block.unpack_from(octets, position)
             if length < _MIN_BLOCK_OCTETS or length % 4 or position + length > end:
-                self._notes.append(
+                self._damage.append(
                     f"the block at octet {position} promises {length} octets, the file has {end - position}"
                 )
                 return
@@ -181,3 +181,31 @@ class PcapngReader:
         if secrets_type == _TLS_KEY_LOG:
             begin = start + layout.size
             self.key_log += self._octets[begin : min(begin + length, stop)] + b"\n"
+
+
+class PcapngWriter:
+    """Writes packets to a pcapng file with nanosecond time stamps, little endian, one interface."""
+
+    def __init__(self, file: BinaryIO, link_type: int = 1) -> None:
+        self._file = file
+        self._layouts = LAYOUTS["little"]
+        self._block(_SECTION_HEADER, self._layouts.section.pack(b"\x4d\x3c\x2b\x1a", 1, 0, b"\xff" * 8))
+        resolution = self._layouts.option.pack(_OPTION_RESOLUTION, 1) + b"\x09\0\0\0"  # 10 to the power of -9
+        end = self._layouts.option.pack(_OPTION_END, 0)
+        interface = self._layouts.interface.pack(link_type, 0, 0)
+        self._block(_INTERFACE_DESCRIPTION, interface + resolution + end)
+
+    def write(self, time: int, octets: bytes) -> None:
+        """One packet; `time` in nanoseconds since 1970-01-01 UTC."""
+        length = len(octets)
+        head = self._layouts.enhanced_packet.pack(0, time >> 32, time & 0xFFFFFFFF, length, length)
+        self._block(_ENHANCED_PACKET, head + octets)
+
+    def write_key_log(self, key_log: bytes) -> None:
+        """TLS secrets, so that the file can be read without another one."""
+        self._block(_DECRYPTION_SECRETS, self._layouts.secrets.pack(_TLS_KEY_LOG, len(key_log)) + key_log)
+
+    def _block(self, block_type: int, body: bytes) -> None:
+        padded = body + bytes(-len(body) % 4)
+        length = len(padded) + _MIN_BLOCK_OCTETS
+        self._file.write(self._layouts.block.pack(block_type, length) + padded + length.to_bytes(4, "little"))

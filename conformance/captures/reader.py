@@ -38,19 +38,19 @@ class CaptureFile:
         self.format = "pcapng" if octets[:4] == pcapng.MAGIC else "pcap"
         self.times = array("q")
         """Nanoseconds since 1970-01-01 UTC, by packet number - 1."""
-        self.notes: list[str] = []
-        """What could not be read."""
+        self.damage: list[str] = []
+        """Why the file could not be read to its end."""
         self.key_log = b""
         """TLS keys that were in the file."""
 
     def packets(self) -> Iterator[Packet]:
         """All packets, in the order of the file."""
         if self.format == "pcapng":
-            reader = pcapng.PcapngReader(self.octets, self.notes)
+            reader = pcapng.PcapngReader(self.octets, self.damage)
             packets = reader.packets()
         elif self.octets[:4] in pcap.MAGICS:
             reader = None
-            packets = pcap.read_packets(self.octets, self.notes)
+            packets = pcap.read_packets(self.octets, self.damage)
         else:
             raise NotDICOMError("it is neither a pcap nor a pcapng file")
         append = self.times.append

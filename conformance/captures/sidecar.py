@@ -1,5 +1,6 @@
 """A transcript as JSON: the shape of the sidecars of `tests/captures`, with the machines and the deviations."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,8 +48,31 @@ def document(transcript: Transcript) -> dict[str, Any]:
         "sha256": transcript.sha256,
         "bytes": transcript.octets,
         "packets": transcript.packets,
-        "notes": list(transcript.notes),
+        "notes": [*transcript.damage, *transcript.notes],
     }
+
+
+def write(transcript: Transcript, pdus: frozenset[int] | None = None) -> Iterator[str]:
+    """The document as text, a PDU or a message on each line; `pdus` are the numbers of those wanted, None for all."""
+    head = json.dumps(document(transcript), indent=1).removesuffix("\n}")
+    yield f'{head},\n "streams": ['
+    for index, stream in enumerate(transcript.streams):
+        yield f"{',' if index else ''}\n  {{\n"
+        for name, value in stream_document(stream).items():
+            yield f'   "{name}": {_lines(value)},\n'
+        wanted = (pdu for pdu in stream.pdus if pdus is None or pdu.number in pdus)
+        yield '   "pdus": ['
+        for number, pdu in enumerate(wanted):
+            yield f"{',' if number else ''}\n    {json.dumps(pdu_document(stream, pdu))}"
+        yield "\n   ]\n  }"
+    yield "\n ]\n}\n"
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return json.dumps(value)
+    rows = ",\n    ".join(json.dumps(each) for each in value)
+    return f"[\n    {rows}\n   ]"
 
 
 def stream_document(stream: StreamTranscript) -> dict[str, Any]:
@@ -78,12 +102,6 @@ def stream_document(stream: StreamTranscript) -> dict[str, Any]:
             for direction, contexts in stream.unfinished.items()
         }
     return found
-
-
-def pdu_documents(stream: StreamTranscript) -> Iterator[dict[str, Any]]:
-    """The PDUs of a stream, one at a time."""
-    for pdu in stream.pdus:
-        yield pdu_document(stream, pdu)
 
 
 def pdu_document(stream: StreamTranscript, pdu: PDURecord) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from dulcet.conformance.captures.ciphers import (
 from dulcet.conformance.captures.headers import Header
 from dulcet.conformance.captures.keylog import KeyLog
 from dulcet.conformance.captures.streams import Direction, Octets
-from dulcet.errors import DecodeError
+from dulcet.errors import ConfigurationError, DecodeError
 
 RECORD = Header(
     "TLSPlaintext (RFC 8446 5.1)",
@@ -86,6 +86,8 @@ def decrypt(halves: dict[Direction, Octets], keys: KeyLog) -> Decrypted:
         ciphers = _ciphers(client_random, hello, keys)
     except DecodeError as error:
         return Decrypted(empty, error.explanation)
+    except ConfigurationError as error:
+        return Decrypted(empty, str(error))
     problem = ""
     for direction, cipher in ciphers.items():
         reader = _Direction(halves[direction], cipher)

@@ -194,5 +194,7 @@ class Transcript:
     sha256: str
     packets: int = 0
     notes: tuple[str, ...] = ()
-    """What could not be read of the file."""
+    """What was left out of it."""
+    damage: tuple[str, ...] = ()
+    """Why the file could not be read to its end."""
     streams: tuple[StreamTranscript, ...]
