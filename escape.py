@@ -1,4 +1,7 @@
-"""One function that makes a string of a peer, or of a file, safe to show: no other way leads to a terminal or a log."""
+"""What makes a string of a peer, or of a file, safe to show: no other way leads to a terminal or a log.
+
+`quote` for everything, `legible` where texts in any script have to be read: names in a table.
+"""
 
 MAX_QUOTED_CHARACTERS = 64  # an AE title has 16, a UID 64; what is longer is cut, and says so
 
@@ -37,3 +40,24 @@ def _cut(pieces: list[str], limit: int) -> str:
     while pieces and length > room:
         length -= len(pieces.pop())
     return "".join(pieces) + _ELLIPSIS
+
+
+def legible(text: str, limit: int = MAX_QUOTED_CHARACTERS) -> str:
+    r"""Letters of any script as they are, and what a terminal would obey escaped; at most about `limit` characters.
+
+    Controls, line ends, marks of direction, unassigned and private characters become `\xNN`, `\uNNNN` or `\UNNNNNNNN`,
+    and so does the backslash. Ideographic and other spaces stay. What is cut ends in `...`.
+    """
+    cut = text if len(text) <= limit else text[: limit - len(_ELLIPSIS)] + _ELLIPSIS
+    if cut.isascii() and cut.isprintable() and "\\" not in cut:
+        return cut
+    return "".join(map(_legible, cut))
+
+
+def _legible(character: str) -> str:
+    if (character.isprintable() and character != "\\") or character in "\u00a0\u3000":
+        return character
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
