@@ -7,7 +7,7 @@ import click
 
 from dulcet.dimse.messages import Message, UnacceptableMessage
 from dulcet.escape import quote
-from dulcet.services.upper_layer import Trace
+from dulcet.services.trace import Trace
 from dulcet.ul.connection import Transition
 from dulcet.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AAssociateRQ, AnyPDU
 from dulcet.ul.reasons import CONTEXT_RESULTS, explain_abort, explain_rejection

@@ -23,8 +23,8 @@ from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Discard, Sink, open_identifier
 from dulcet.services.limits import Limits
 from dulcet.services.requestor import leave
+from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
-from dulcet.services.upper_layer import Trace
 from dulcet.ul.connection import Connection, Transition
 from dulcet.ul.negotiation import AcceptedContext, Supported, answer, outcome
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ

@@ -18,8 +18,9 @@ from dulcet.errors import AssociationError, DecodeError, PeerProtocolError
 from dulcet.services.data_sets import DataSetSource, Sink, open_identifier
 from dulcet.services.endings import unfinished
 from dulcet.services.limits import NO_TIMERS, Limits
+from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
-from dulcet.services.upper_layer import Trace, UpperLayer
+from dulcet.services.upper_layer import UpperLayer
 from dulcet.ul.connection import Connection, Send
 from dulcet.ul.negotiation import AcceptedContext, Negotiated
 from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, PDataTF

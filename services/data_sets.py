@@ -83,7 +83,8 @@ class FileSource:
     """A data set as it lies in a file, read piece by piece into `buffer`, which the sources of one sender share.
 
     `size` counts the octets in the file; when it is odd, a zero octet goes out after them (PS3.5 A.5, deflated data
-    sets), for a fragment is even (PS3.8 E.1). A mapped file would be slower: fresh pages cost more than TCP does. `on_read` is told of the octets of each piece.
+    sets), for a fragment is even (PS3.8 E.1). `on_read` is told of the octets of each piece. A mapped file would be
+    slower: fresh pages cost more than TCP does.
     SourceError when the file can't be read to its end.
     """
 

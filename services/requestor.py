@@ -16,8 +16,8 @@ from dulcet.errors import (
 )
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS, Limits
+from dulcet.services.trace import Trace
 from dulcet.services.transport import connect
-from dulcet.services.upper_layer import Trace
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Connect, Connection, Transition
 from dulcet.ul.items import Item, PresentationContextRQ
 from dulcet.ul.negotiation import outcome, propose

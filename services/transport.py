@@ -27,8 +27,14 @@ class Transport(Protocol):
     peer_address: str
     """The peer's IP address; "" when there is none."""
 
+    def send_now(self, buffers: Buffers) -> Buffers:
+        """Write what goes without waiting; what is left must be sent next. OSError when the connection is gone."""
+
     async def send(self, buffers: Buffers) -> None:
         """Write all buffers in order. OSError when the connection is gone; cancelled, part of them may have gone."""
+
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """Read what is there, 0 at the end; None when that needs waiting. A reset raises OSError."""
 
     async def receive_into(self, buffer: memoryview) -> int:
         """Read at least one octet; 0 at the end. A reset raises OSError. Cancelled, nothing is lost."""
@@ -54,32 +60,35 @@ class SocketTransport:
                 if hasattr(socket, name):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
-    async def send(self, buffers: Buffers) -> None:
+    def send_now(self, buffers: Buffers) -> Buffers:
         """See `Transport`."""
         total = sum(map(len, buffers))
-        pending: Buffers = buffers
-        while True:
+        while total:
             try:
-                sent = self._socket.sendmsg(pending if len(pending) <= _IOV_MAX else pending[:_IOV_MAX])
+                sent = self._socket.sendmsg(buffers if len(buffers) <= _IOV_MAX else buffers[:_IOV_MAX])
             except BlockingIOError:
-                await _when_ready(trio.lowlevel.wait_writable, self._socket)
-                continue
-            except InterruptedError:
-                continue
+                return buffers
             total -= sent
-            if not total:
-                return
-            pending = _after(pending, sent)
+            buffers = _after(buffers, sent) if total else ()
+        return ()
+
+    async def send(self, buffers: Buffers) -> None:
+        """See `Transport`."""
+        while buffers := self.send_now(buffers):
+            await _when_ready(trio.lowlevel.wait_writable, self._socket)
+
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return None
 
     async def receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
-        while True:
-            try:
-                return self._socket.recv_into(buffer)
-            except BlockingIOError:
-                await _when_ready(trio.lowlevel.wait_readable, self._socket)
-            except InterruptedError:
-                continue
+        while (count := self.receive_now(buffer)) is None:
+            await _when_ready(trio.lowlevel.wait_readable, self._socket)
+        return count
 
     def try_receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
@@ -119,12 +128,20 @@ class StreamTransport:
         self.peer_address = peer_address
         self._left = b""
 
+    def send_now(self, buffers: Buffers) -> Buffers:
+        """See `Transport`: a stream can't tell, so nothing."""
+        return buffers
+
     async def send(self, buffers: Buffers) -> None:
         """See `Transport`."""
         try:
             await self._stream.send_all(b"".join(buffers))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionResetError(_why_broken(error)) from error
+
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """See `Transport`: a stream can't tell."""
+        return None
 
     async def receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""

@@ -7,11 +7,9 @@ operations at once need no task of their own.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import trio
 
-from dulcet.dimse.messages import Message, UnacceptableMessage
 from dulcet.errors import (
     AssociationAbortedError,
     AssociationError,
@@ -23,6 +21,7 @@ from dulcet.errors import (
 from dulcet.services.endings import aborted, provider_aborted, rejected_here
 from dulcet.services.limits import Limits
 from dulcet.services.timers import NEVER, Timers
+from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
 from dulcet.ul.connection import (
     Close,
@@ -39,15 +38,9 @@ from dulcet.ul.pdu import AAbort, AAssociateRJ, AnyPDU, AReleaseRP, AReleaseRQ, 
 from dulcet.ul.table import State
 
 MAX_DEVIATIONS = 1000  # a peer must not fill our memory with its mistakes
+FAIR_TURNS = 16  # reads that may bring something at once before other associations have their turn
 ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn't get out
 _OVER = (State.STA1, State.STA13)
-
-
-class Trace(Protocol):
-    """Sees the conversation: the association's PDUs and the messages, each as it is sent (">") or received ("<")."""
-
-    def __call__(self, direction: str, said: AnyPDU | Message | UnacceptableMessage, /) -> None:
-        """Called in the order of the wire."""
 
 
 class UpperLayer:
@@ -72,6 +65,7 @@ class UpperLayer:
         self._release_requested = False
         self._released = False
         self._is_reading = False
+        self._turns = 0
         self._patience: trio.CancelScope | None = None
         self._waiters = trio.lowlevel.ParkingLot()
         self._send_lock = trio.Lock()
@@ -206,14 +200,10 @@ class UpperLayer:
 
     async def _fill(self) -> None:
         buffer = self.connection.receive_buffer()
-        self._timers.begin_read()
-        count = -1
-        try:
-            with trio.CancelScope(deadline=self._read_deadline()) as self._patience:
-                count = await self.transport.receive_into(buffer)
-        finally:
-            self._patience = None
-            self._timers.end_read()
+        self._turns += 1
+        count = self.transport.receive_now(buffer) if self._turns % FAIR_TURNS else None
+        if count is None:
+            count = await self._wait_and_receive(buffer)
         if count > 0:
             self.connection.received(count)
             self._timers.received(count)
@@ -222,6 +212,20 @@ class UpperLayer:
             self.transport.close()
         else:
             await self._expired()
+
+    async def _wait_and_receive(self, buffer: memoryview) -> int:
+        """Octets received; 0 at the end, -1 when a timer expired. Other tasks have their turn."""
+        self._timers.begin_read()
+        count = -1
+        try:
+            with trio.CancelScope(deadline=self._read_deadline()) as self._patience:
+                if not self._turns % FAIR_TURNS:
+                    await trio.lowlevel.checkpoint()
+                count = await self.transport.receive_into(buffer)
+        finally:
+            self._patience = None
+            self._timers.end_read()
+        return count
 
     def _read_deadline(self) -> float:
         return self._timers.deadline(self.connection.pending_octets, self.is_in_message(), self.is_idle())
@@ -333,13 +337,14 @@ class UpperLayer:
 
     async def write(self, buffers: Sequence[bytes | memoryview]) -> None:
         """Write part of a message; the caller holds the send lock. Cancelled inside it, only an abort can follow."""
-        deadline = self._write_deadline()
         trouble: AssociationError | None = None
-        if deadline == NEVER:
-            trouble = await self._send(buffers)
-        else:
-            with trio.move_on_at(deadline) as patience:
-                trouble = await self._send(buffers)
+        try:
+            left = self.transport.send_now(buffers)
+        except OSError as error:
+            left, trouble = (), self._lost(error)
+        if left:
+            with trio.CancelScope(deadline=self._write_deadline()) as patience:
+                trouble = await self._send(left)
             if patience.cancelled_caught:
                 trouble = self._stalled()
         if trouble is not None:

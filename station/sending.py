@@ -27,7 +27,7 @@ from dulcet.services.association import Association
 from dulcet.services.data_sets import SEND_BUFFER_OCTETS
 from dulcet.services.limits import NO_TIMERS
 from dulcet.services.requestor import Peer, associate
-from dulcet.services.upper_layer import Trace
+from dulcet.services.trace import Trace
 from dulcet.station.events import (
     AssociationAccepted,
     AssociationEnded,
