@@ -14,7 +14,7 @@ from dulcet.station.node_book import names, tags
 COMPLETION_VARIABLE = "_DULCET_COMPLETE"
 
 
-class NodeName(click.ParamType):
+class NodeName(click.types.StringParamType):
     """The name of a node."""
 
     name = "name"
@@ -43,7 +43,7 @@ class PeerThenFiles(NodeName):
         return list(_nodes(incomplete, ()))
 
 
-class Tag(click.ParamType):
+class Tag(click.types.StringParamType):
     """A tag of a node."""
 
     name = "tag"

@@ -68,7 +68,9 @@ def _sources() -> list[FileToSend]:
 @contextmanager
 def _server(directory: Path) -> Iterator[str]:
     command = [*_DULCET, "serve", "--port", "0", "--aet", "DEMO", "--directory", str(directory), "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()
+    )
     try:
         assert process.stdout is not None
         ready = process.stdout.readline()
@@ -91,9 +93,15 @@ def _run(title: str, *arguments: str) -> int:
     shown = " ".join(argument if len(argument) < 60 else f".../{Path(argument).name}" for argument in arguments)
     click.echo(f"\n{title}\n   $ dulcet {shown}")
     started = time.monotonic()
-    code = subprocess.run([*_DULCET, *arguments], check=False).returncode
+    code = subprocess.run([*_DULCET, *arguments], check=False, env=_environment()).returncode
     click.echo(f"   exit code {code}, {time.monotonic() - started:.2f} s with the start of Python")
     return code
+
+
+def _environment() -> dict[str, str]:
+    """No setting of the user's: the demo shows the defaults."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("DULCET_")}
+    return {**others, "DULCET_CONFIG": os.devnull}
 
 
 def _compare(sources: list[FileToSend], received: Path) -> None:

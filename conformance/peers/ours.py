@@ -1,5 +1,6 @@
 """dulcet's own server as a process, beside the other peers."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.process import RunningPeer, peer_directory, running_peer
 
 PROGRAM = (sys.executable, "-m", "dulcet")
+DEFAULT_SETTINGS = {"DULCET_CONFIG": os.devnull}  # the user's own configuration file has no say here
 
 
 @contextmanager
@@ -21,5 +23,8 @@ def dulcet_serve(
         stored = directory / "stored" if storage is None else storage
         stored.mkdir(exist_ok=True)
         command = [*PROGRAM, "serve", "--aet", ae_title, "--port", str(address.port), "--directory", str(stored)]
-        with running_peer([*command, *options], address=address, directory=directory, storage=stored) as peer:
+        command += options
+        with running_peer(
+            command, address=address, directory=directory, storage=stored, environment=DEFAULT_SETTINGS
+        ) as peer:
             yield peer
