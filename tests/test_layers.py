@@ -14,13 +14,15 @@ LONGEST_MODULE_LINES = 400
 
 ALLOWED_IMPORTS = {
     "errors": set(),
-    "ul": {"errors"},
-    "dimse": {"errors", "ul"},
-    "services": {"errors", "ul", "dimse"},
-    "station": {"errors", "ul", "dimse", "services"},
-    "conformance": {"errors", "ul", "dimse"},
-    "commands": {"errors", "ul", "dimse", "services", "station", "conformance"},
-    "cli": {"errors", "commands"},
+    "escape": set(),
+    "ul": {"errors", "escape"},
+    "dimse": {"errors", "escape", "ul"},
+    "services": {"errors", "escape", "ul", "dimse"},
+    "station": {"errors", "escape", "ul", "dimse", "services"},
+    "conformance": {"errors", "escape", "ul", "dimse"},
+    "commands": {"errors", "escape", "ul", "dimse", "services", "station", "conformance"},
+    "cli": {"errors", "escape", "commands"},
+    "__main__": {"cli"},
 }
 """Layer -> the layers that it may import; the front door `dulcet` itself may import everything, and only the command
 line (for its version) may import it."""
