@@ -155,6 +155,19 @@ class Association(UpperLayer):
         if not is_there():
             raise PeerProtocolError("the peer asked to release the association before it answered")
 
+    async def response_or_release(self, message_id: int) -> Received | None:
+        """The next response to an outstanding request; None when the peer asks to release the association before it."""
+        responses = self._responses[message_id]
+        if not responses:
+            await self.read_until(lambda: responses or self._release_requested)
+        return responses.popleft() if responses else None
+
+    async def is_kept_open(self, seconds: float) -> bool:
+        """Wait: whether the association is in force then. A request of the peer ends the wait, it is still there."""
+        with trio.move_on_after(seconds):
+            await self.read_until(lambda: self._requests or self._release_requested)
+        return self.failure is None and not self._release_requested
+
     def finish(self, message_id: int) -> None:
         """The operation is over; a later response to it would be a protocol error."""
         if self._responses.pop(message_id, None) is not None:

@@ -27,6 +27,7 @@ from dulcet.errors import ConversionError, NoInputError, PeerTimeoutError, Sourc
 from dulcet.services.association import Association, Received
 from dulcet.services.conversion import convert
 from dulcet.services.data_sets import SEND_BUFFER_OCTETS, BytesSource, FileSource
+from dulcet.services.elements import Element, encode_elements, padded
 from dulcet.services.identifiers import FAILED_SOP_INSTANCE_UID_LIST
 from dulcet.services.operation_watch import Watch
 from dulcet.services.part10 import Part10Header
@@ -161,11 +162,8 @@ class SubOperations:
         is_explicit = TRANSFER_SYNTAXES[self._context.transfer_syntax].explicit_vr
         if is_explicit and len(value) > MAX_UID_LIST_OCTETS:
             value = value[: value.rindex(b"\\", 0, MAX_UID_LIST_OCTETS + 1)]
-        value += b"\0" * (len(value) % 2)
-        tag = FAILED_SOP_INSTANCE_UID_LIST
-        head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
-        length = b"UI" + len(value).to_bytes(2, "little") if is_explicit else len(value).to_bytes(4, "little")
-        return head + length + value
+        element = Element(b"UI", padded(b"UI", value))
+        return encode_elements({FAILED_SOP_INSTANCE_UID_LIST: element}, self._context.transfer_syntax)
 
 
 class Transfer:

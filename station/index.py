@@ -19,11 +19,11 @@ from dulcet.services.query import Retrieval, Search
 from dulcet.services.query_models import Level
 from dulcet.services.query_retrieve import Page
 from dulcet.station.index_schema import (
-    CREATE_DERIVED_TABLES,
-    DERIVED_TABLES,
+    CREATE_TABLES,
     EXPRESSIONS,
     FILE_COLUMNS,
     MIGRATIONS,
+    TABLE_NAMES,
     TABLES,
 )
 from dulcet.station.vault import Entry, Unreadable, list_shard, read_entry, shard_of
@@ -113,9 +113,9 @@ class Index:
     def clear(self) -> None:
         """Forget every object."""
         with self._transaction() as connection:
-            for table in DERIVED_TABLES:
+            for table in TABLE_NAMES:
                 connection.execute(f"DROP TABLE {table}")
-            for statement in CREATE_DERIVED_TABLES:
+            for statement in CREATE_TABLES:
                 connection.execute(statement)
 
     def differences(self, directory: Path, shard: str) -> tuple[list[Path], list[str]]:
@@ -219,7 +219,7 @@ class Index:
     def counts(self) -> dict[str, int]:
         """How many patients, studies, series, instances and unreadable files there are."""
         with self._reader() as connection:
-            return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in DERIVED_TABLES}
+            return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLE_NAMES}
 
     def page(self, search: Search, after: int, seconds: float) -> Page:
         """The next slice of matches. ArchiveError when it takes longer than `seconds`."""

@@ -77,10 +77,10 @@ def _create(level: Level) -> str:
     )
 
 
-DERIVED_TABLES = (*(table.name for table in TABLES.values()), "unreadable")
-"""Those that are made from the objects."""
+TABLE_NAMES = (*(table.name for table in TABLES.values()), "unreadable")
+"""All that an index has."""
 
-CREATE_DERIVED_TABLES = (
+CREATE_TABLES = (
     *(_create(level) for level in TABLES),
     "CREATE INDEX study_of_patient ON study (patient)",
     "CREATE INDEX study_accession_number ON study (accession_number)",
@@ -90,12 +90,5 @@ CREATE_DERIVED_TABLES = (
     " modified INTEGER NOT NULL, reason TEXT NOT NULL)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        *CREATE_DERIVED_TABLES,
-        "CREATE TABLE commitment (transaction_uid TEXT PRIMARY KEY, requestor TEXT NOT NULL, ae_title TEXT NOT NULL,"
-        " information BLOB NOT NULL, event_type INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
-        " due REAL NOT NULL)",
-    ),
-)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (CREATE_TABLES,)
 """What brings a file from one version (PRAGMA user_version) to the next."""

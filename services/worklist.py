@@ -1,0 +1,222 @@
+"""Modality Worklist as SCP: C-FIND over worklist items, which are data sets with sequences (PS3.4 Annex K).
+
+Any attribute can be a matching key and a return key. A key in a sequence matches when one item of the value matches all
+keys of that item (C.2.2.2.6); a date and its time are matched together, as K.5.1.1 has it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import trio
+
+from dulcet.dimse.messages import CFindRQ
+from dulcet.dimse.status import CANCEL, CANNOT_UNDERSTAND, OUT_OF_RESOURCES, PENDING, SUCCESS
+from dulcet.dimse.uids import MODALITY_WORKLIST
+from dulcet.errors import ArchiveError, DecodeError
+from dulcet.services.acceptor import Operation
+from dulcet.services.association import Association, Received
+from dulcet.services.character_sets import encode_text
+from dulcet.services.data_sets import BytesSource
+from dulcet.services.elements import Element, Elements, encode_elements, padded
+from dulcet.services.identifiers import SINGLE_TEXT_VRS, SPECIFIC_CHARACTER_SET, Identifier, value_text
+from dulcet.services.matching import Key, Kind, combined, compile_key
+from dulcet.services.operation_watch import Watch, watched
+from dulcet.services.query import TIMEZONE_OFFSET, Refusal
+from dulcet.services.query_retrieve import QueryLimits, identifier_of, send_refusal
+from dulcet.services.value_representations import tag_text
+
+ITEMS_BETWEEN_TURNS = 50  # matched in some 5 ms
+
+_PAIRS = ((0x00400002, 0x00400003), (0x00400004, 0x00400005), (0x00404005, 0x00404011), (0x00100030, 0x00100032))
+"""Start and end of a scheduled procedure step and their times, and the like."""
+_TEXT_VRS_WITH_CHARACTER_SET = (b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT")  # PS3.5 6.1.2.3
+
+
+class WorklistItem(NamedTuple):
+    """A scheduled procedure step, its requested procedure, its patient: one response, if it matches."""
+
+    elements: Elements
+    character_set: str
+
+
+class Worklist(Protocol):
+    """Where the items are."""
+
+    async def items(self) -> Sequence[WorklistItem]:
+        """All of them as they are now. ArchiveError when they can't be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKeys:
+    """The keys of a request, or of one item in it."""
+
+    keys: Mapping[int, Key]
+    sequences: Mapping[int, "ItemKeys"]
+    pairs: Sequence[tuple[int, int, Callable[[str, str], bool]]] = ()
+
+    def match(self, elements: Elements, character_set: str) -> bool:
+        """Whether the attributes of an item match all keys."""
+
+        def text(tag: int) -> str:
+            return value_text(elements[tag], character_set) if tag in elements else ""
+
+        return (
+            all(key.accepts(text(tag)) for tag, key in self.keys.items())
+            and all(accepts(text(date), text(time)) for date, time, accepts in self.pairs)
+            and all(any(self.matching(tag, elements, character_set)) for tag in self.sequences)
+        )
+
+    def matching(self, tag: int, elements: Elements, character_set: str) -> list[Elements]:
+        """The items of a sequence that match."""
+        items = elements[tag].items if tag in elements else None
+        keys = self.sequences.get(tag)
+        return [item for item in items or () if keys is None or keys.match(item, character_set)]
+
+
+def read_keys(elements: Elements, character_set: str) -> ItemKeys:
+    """The keys that these elements of a request are. ValueError, with a sentence, for what is none."""
+    keys: dict[int, Key] = {}
+    sequences: dict[int, ItemKeys] = {}
+    for tag, element in elements.items():
+        if tag in (SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET) or not tag & 0xFFFF:
+            continue
+        if element.items is not None:
+            if len(element.items) > 1:
+                raise ValueError(f"{tag_text(tag)} has {len(element.items)} items; a key has one (PS3.4 C.2.2.2.6)")
+            inner = read_keys(element.items[0], character_set) if element.items else None
+            if inner is not None and (inner.keys or inner.sequences or inner.pairs):
+                sequences[tag] = inner
+            continue
+        try:
+            key = compile_key(element.vr.decode("ascii"), value_text(element, character_set))
+        except ValueError as error:
+            raise ValueError(f"{tag_text(tag)}: {error}") from error
+        if key.kind is not Kind.UNIVERSAL:
+            keys[tag] = key
+    pairs = []
+    for date, time in _PAIRS:
+        if date in keys and time in keys and (accepts := combined(keys[date], keys[time])) is not None:
+            pairs.append((date, time, accepts))
+            del keys[date], keys[time]
+    return ItemKeys(keys, sequences, tuple(pairs))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorklistQuery:
+    """The operation on one worklist."""
+
+    worklist: Worklist
+    limits: QueryLimits = field(default_factory=QueryLimits)
+
+    def operation(self) -> Operation:
+        """C-FIND of the Modality Worklist Information Model."""
+        return Operation(perform=self._find, sop_classes=frozenset({MODALITY_WORKLIST}))
+
+    async def _find(self, association: Association, received: Received) -> None:
+        request = received.message
+        assert isinstance(request, CFindRQ)
+        identifier = identifier_of(received)
+        try:
+            keys = read_keys(identifier.elements, identifier.declared_character_set)
+        except (DecodeError, ValueError) as error:
+            await send_refusal(association, received, Refusal(CANNOT_UNDERSTAND, str(error)))
+            return
+        async with watched(association, request.message_id) as watch:
+            status, comment = await self._matches(association, received, identifier, keys, watch)
+            response = request.response(status=status, error_comment=comment)
+            await association.send(received.context.context_id, response)
+
+    async def _matches(
+        self, association: Association, received: Received, identifier: Identifier, keys: ItemKeys, watch: Watch
+    ) -> tuple[int, str | None]:
+        context, limits = received.context, self.limits
+        assert isinstance(received.message, CFindRQ)
+        response = received.message.response(status=PENDING, has_data_set=True)
+        matches, seconds = 0, 0.0
+        try:
+            items = await self.worklist.items()
+        except ArchiveError as error:
+            return OUT_OF_RESOURCES, str(error)
+        for start in range(0, len(items), ITEMS_BETWEEN_TURNS):
+            started = trio.current_time()
+            slice_of_items = items[start : start + ITEMS_BETWEEN_TURNS]
+            found = [item for item in slice_of_items if keys.match(item.elements, item.character_set)]
+            seconds += trio.current_time() - started
+            await trio.lowlevel.checkpoint()
+            for item in found:
+                if watch.is_cancelled:
+                    return CANCEL, None
+                if matches == limits.matches:
+                    return OUT_OF_RESOURCES, f"more than {limits.matches} matches: narrow the query"
+                matches += 1
+                source = BytesSource(encode_match(identifier, keys, item, context.transfer_syntax))
+                await association.send(context.context_id, response, source)
+            if seconds > limits.seconds:
+                return OUT_OF_RESOURCES, f"matching took more than {limits.seconds:g} s: narrow the query"
+        return (CANCEL if watch.is_cancelled else SUCCESS), None
+
+
+# Responses ----------------------------------------------------------------------------------------------------------
+
+
+def encode_match(identifier: Identifier, keys: ItemKeys, item: WorklistItem, transfer_syntax_uid: str) -> bytes:
+    """The identifier of a response: what was asked for, in the request's character set if that can write it."""
+    chosen = _chosen(identifier.elements, keys, item.elements, item.character_set)
+    character_set = item.character_set
+    wanted = identifier.declared_character_set
+    if wanted and wanted != character_set:
+        with suppress(ValueError, LookupError):  # else as it is stored: PS3.4 K.4.1.1.3.2 allows that
+            chosen, character_set = _rewritten(chosen, character_set, wanted), wanted
+    chosen.pop(SPECIFIC_CHARACTER_SET, None)
+    if not _is_ascii(chosen) and character_set:
+        chosen[SPECIFIC_CHARACTER_SET] = Element(b"CS", padded(b"CS", character_set.encode("ascii")))
+    return encode_elements(chosen, transfer_syntax_uid)
+
+
+def _chosen(asked: Elements, keys: ItemKeys | None, elements: Elements, character_set: str) -> Elements:
+    """The attributes that were asked for, empty where there is none; of a sequence the items that match."""
+    chosen: Elements = {}
+    for tag, key in asked.items():
+        if tag == TIMEZONE_OFFSET or not tag & 0xFFFF:
+            continue
+        found = elements.get(tag)
+        if found is None:
+            chosen[tag] = Element(key.vr) if key.items is None else Element(b"SQ", items=())
+        elif found.items is None or not key.items or not key.items[0]:
+            chosen[tag] = found
+        else:
+            items = found.items if keys is None else keys.matching(tag, elements, character_set)
+            inner = None if keys is None else keys.sequences.get(tag)
+            chosen[tag] = Element(
+                b"SQ", items=tuple(_chosen(key.items[0], inner, item, character_set) for item in items)
+            )
+    return chosen
+
+
+def _rewritten(elements: Elements, character_set: str, wanted: str) -> Elements:
+    """The same text in another character set; ValueError when that can't write it."""
+    rewritten = {}
+    for tag, element in elements.items():
+        vr, value, items = element
+        if items is not None:
+            rewritten[tag] = Element(vr, items=tuple(_rewritten(item, character_set, wanted) for item in items))
+        elif vr in _TEXT_VRS_WITH_CHARACTER_SET and not (value.isascii() and b"\x1b" not in value):
+            text = value_text(element, character_set)
+            octets = encode_text(text, vr.decode("ascii"), wanted, is_single=vr in SINGLE_TEXT_VRS)
+            rewritten[tag] = Element(vr, padded(vr, octets))
+        else:
+            rewritten[tag] = element
+    return rewritten
+
+
+def _is_ascii(elements: Elements) -> bool:
+    return all(
+        all(map(_is_ascii, items)) if items is not None else vr not in _TEXT_VRS_WITH_CHARACTER_SET or _is_plain(value)
+        for vr, value, items in elements.values()
+    )
+
+
+def _is_plain(value: bytes) -> bool:
+    return value.isascii() and b"\x1b" not in value
