@@ -244,6 +244,7 @@ def program():
         result = CliRunner().invoke(main, ["queue", "run", *arguments], auto_envvar_prefix="TEST")
         return result.exception if result.exception else result.output
 
+    call.main = main
     return call
 
 
@@ -253,6 +254,20 @@ def test_a_command_of_a_group_has_its_own_table(program, write, monkeypatch):
     monkeypatch.setenv("TEST_QUEUE_RUN_JOBS", "5")
     assert program() == "file a\naet SITE jobs 5\n"
     assert program("--jobs", "7") == "file a\naet SITE jobs 7\n"
+
+
+def test_what_is_in_force_in_a_group_is_told(program, write, monkeypatch):
+    path = write("dulcet.toml", '[queue]\nfile = "a"\n[queue.run]\njobs = 3\n')
+    monkeypatch.setenv("TEST_QUEUE_RUN_AET", "ENV")
+    context = click.Context(program.main, info_name="test", auto_envvar_prefix="TEST")
+    found = [
+        (each.table, each.name, each.value, each.origin) for each in settings.Settings.read().in_force(context, "queue")
+    ]
+    assert found == [
+        ("queue", "file", "a", f"{path}:2"),
+        ("queue.run", "aet", "ENV", "environment variable TEST_QUEUE_RUN_AET"),
+        ("queue.run", "jobs", 3, f"{path}:4"),
+    ]
 
 
 @pytest.mark.parametrize(
