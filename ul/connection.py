@@ -148,11 +148,11 @@ class Connection:
 
     def transport_connected(self) -> tuple[Effect, ...]:
         """Evt2: the connection that `Connect` asked for is open."""
-        return self._event(Event.EVT2, self.request)
+        return self._opened(Event.EVT2)
 
     def transport_accepted(self) -> tuple[Effect, ...]:
         """Evt5: a peer opened a connection to us."""
-        return self._event(Event.EVT5)
+        return self._opened(Event.EVT5)
 
     def transport_closed(self) -> tuple[Effect, ...]:
         """Evt17: the connection ended, whether by FIN, reset or failure. Nothing happens when it was over already."""
@@ -222,6 +222,12 @@ class Connection:
         return self._event(Event.EVT19, cause=cause)
 
     # The machine ----------------------------------------------------------------------------------------------------
+
+    def _opened(self, event: Event) -> tuple[Effect, ...]:
+        effects = self._event(event, self.request)
+        self._framer.discard()
+        self._is_deaf = False
+        return effects
 
     def _pdu_received(self, frame: Frame) -> tuple[Effect, ...]:
         if frame.error is not None:

@@ -6,6 +6,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure: nothing here is judged by the clock.
+settings.register_profile("dulcet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dulcet")
 
 GOLDEN = Path(__file__).parents[1] / "data" / "ul"
 
@@ -40,3 +45,9 @@ def model() -> ModuleType:
 def mutants() -> ModuleType:
     """The count of wrong tables that the tests notice."""
     return _module("mutants")
+
+
+@pytest.fixture(scope="session")
+def strategies() -> ModuleType:
+    """PDUs, and octets that are nearly PDUs."""
+    return _module("strategies")

@@ -311,6 +311,21 @@ def test_octets_before_the_connection_is_confirmed_are_the_shells_fault() -> Non
         connection.receive(ACCEPT.encode())
 
 
+@pytest.mark.parametrize("is_requestor", [True, False])
+def test_the_next_association_hears_again(is_requestor: bool) -> None:
+    """A machine that is back in Sta1 may begin anew, on another transport connection."""
+    connection = established(is_requestor=is_requestor)
+    connection.receive(b"\x99")
+    connection.transport_closed()
+    if is_requestor:
+        connection.send(REQUEST)
+        connection.transport_connected()
+        assert connection.receive(ACCEPT.encode()) == [Indicate(ACCEPT)]
+    else:
+        connection.transport_accepted()
+        assert connection.receive(REQUEST.encode()) == [StopArtim(), Indicate(REQUEST)]
+
+
 # The reason of an A-ABORT -------------------------------------------------------------------------------------------
 
 
