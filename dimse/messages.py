@@ -5,7 +5,8 @@ What a peer got wrong and can be understood is a deviation. A request that can't
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dulcet.dimse.command_dictionary import (
     AFFECTED_SOP_INSTANCE_UID,
@@ -30,23 +31,25 @@ from dulcet.dimse.composite import (
     CStoreRSP,
 )
 from dulcet.dimse.message import BY_COMMAND_FIELD, NO_DATA_SET, RESPONSE_BIT, Message, Response, rows
-from dulcet.dimse.normalized import (
-    NActionRQ,
-    NActionRSP,
-    NCreateRQ,
-    NCreateRSP,
-    NDeleteRQ,
-    NDeleteRSP,
-    NEventReportRQ,
-    NEventReportRSP,
-    NGetRQ,
-    NGetRSP,
-    NSetRQ,
-    NSetRSP,
-)
 from dulcet.dimse.status import INVALID_SOP_INSTANCE, MISTYPED_ARGUMENT, UNRECOGNIZED_OPERATION
 from dulcet.errors import DecodeError
 from dulcet.ul.deviation import Deviation
+
+if TYPE_CHECKING:
+    from dulcet.dimse.normalized import (
+        NActionRQ,
+        NActionRSP,
+        NCreateRQ,
+        NCreateRSP,
+        NDeleteRQ,
+        NDeleteRSP,
+        NEventReportRQ,
+        NEventReportRSP,
+        NGetRQ,
+        NGetRSP,
+        NSetRQ,
+        NSetRSP,
+    )
 
 __all__ = [
     "MESSAGES",
@@ -79,10 +82,29 @@ __all__ = [
     "Response",
     "UnacceptableMessage",
     "decode_message",
+    "message_class",
 ]
 
-MESSAGES = dict(sorted(BY_COMMAND_FIELD.items()))
+MESSAGES: dict[int, type[Message]]
 """The 23 messages by Command Field (PS3.7 Table E.1-1)."""
+
+
+def __getattr__(name: str) -> Any:
+    """Messages of the normalized services are imported when they are needed: most conversations never see one."""
+    from dulcet.dimse import normalized
+
+    if name == "MESSAGES":
+        return dict(sorted(BY_COMMAND_FIELD.items()))
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(normalized, name)
+
+
+def message_class(command_field: int) -> type[Message] | None:
+    """The message that a Command Field stands for; None when it stands for none (PS3.7 Table E.1-1)."""
+    if command_field not in BY_COMMAND_FIELD:
+        import_module("dulcet.dimse.normalized")
+    return BY_COMMAND_FIELD.get(command_field)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +136,7 @@ class UnacceptableMessage:
     @property
     def NAME(self) -> str:
         """Of the message that it would be."""
-        known = MESSAGES.get(self.command_field)
+        known = message_class(self.command_field)
         return known.NAME if known else f"message {self.command_field:04X}H"
 
     def response(self, *, status: int) -> RefusalRSP:
@@ -147,15 +169,15 @@ def decode_message(octets: bytes | bytearray | memoryview) -> DecodedMessage:
 
 
 def _message(found: CommandSet, command_field: int, has_data_set: bool) -> Message | UnacceptableMessage:
-    message_class: Any = MESSAGES.get(command_field)
+    known: Any = message_class(command_field)
     if found.error is not None:
         return _refuse(found, command_field, has_data_set, MISTYPED_ARGUMENT, str(found.error))
-    if message_class is None:
+    if known is None:
         what = f"Command Field {command_field:04X}H is no message of PS3.7"
         return _refuse(found, command_field, has_data_set, UNRECOGNIZED_OPERATION, what)
     values: dict[str, Any] = {}
     get = found.values.get
-    for name, tag, is_required in rows(message_class):
+    for name, tag, is_required in rows(known):
         if tag == COMMAND_DATA_SET_TYPE:
             values[name] = has_data_set
             continue
@@ -167,13 +189,13 @@ def _message(found: CommandSet, command_field: int, has_data_set: bool) -> Messa
         elif is_required:
             status = INVALID_SOP_INSTANCE if tag == AFFECTED_SOP_INSTANCE_UID else MISTYPED_ARGUMENT
             return _refuse(found, command_field, has_data_set, status, f"{describe_tag(tag)} is missing")
-    if message_class.NEEDS_DATA_SET and not has_data_set:
-        what = f"{message_class.NAME} without a data set"
+    if known.NEEDS_DATA_SET and not has_data_set:
+        what = f"{known.NAME} without a data set"
         return _refuse(found, command_field, has_data_set, MISTYPED_ARGUMENT, what)
-    if has_data_set and not message_class.TAKES_DATA_SET:
-        what = f"a data set follows; a {message_class.NAME} has none"
+    if has_data_set and not known.TAKES_DATA_SET:
+        what = f"a data set follows; a {known.NAME} has none"
         found.deviates(COMMAND_DATA_SET_TYPE, what, clause="PS3.7 E.1")
-    message: Message = message_class(**values)
+    message: Message = known(**values)
     return message
 
 

@@ -93,3 +93,18 @@ _ALL = (
 
 TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {syntax.uid: syntax for syntax in _ALL}
 """By UID, retired ones too."""
+
+UNCOMPRESSED = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
+"""The uncompressed transfer syntaxes, the one to prefer first: explicit keeps every VR, Big Endian is retired."""
+
+
+def convertible(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """The transfer syntaxes that a data set in `transfer_syntax_uid` can be converted to, the best first.
+
+    Empty for compressed pixel data and for transfer syntaxes that are not known.
+    """
+    if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        return UNCOMPRESSED
+    if transfer_syntax_uid in UNCOMPRESSED:
+        return tuple(uid for uid in UNCOMPRESSED if uid != transfer_syntax_uid)
+    return ()

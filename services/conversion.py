@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from dulcet.dimse.uids import (
+from dulcet.dimse.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
-    name_of,
+    convertible,
 )
+from dulcet.dimse.uids import name_of
 from dulcet.errors import ConversionError
 from dulcet.services.inflation import InflationLimits, inflate
 from dulcet.services.transcoding import Encoding, transcode
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dulcet.services.part10 import Part10Header
-
-UNCOMPRESSED = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
-"""The uncompressed transfer syntaxes, the one to prefer first: explicit keeps every VR, Big Endian is retired."""
 
 _ENCODINGS = {
     IMPLICIT_VR_LITTLE_ENDIAN: Encoding(explicit=False, little_endian=True),
@@ -65,18 +63,6 @@ class ConvertedDataSet:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         self.close()
-
-
-def convertible(transfer_syntax_uid: str) -> tuple[str, ...]:
-    """The transfer syntaxes that a data set in `transfer_syntax_uid` can be converted to, the best first.
-
-    Empty for compressed pixel data and for transfer syntaxes that are not known.
-    """
-    if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        return UNCOMPRESSED
-    if transfer_syntax_uid in UNCOMPRESSED:
-        return tuple(uid for uid in UNCOMPRESSED if uid != transfer_syntax_uid)
-    return ()
 
 
 def convert(

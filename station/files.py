@@ -9,7 +9,6 @@ import stat
 from typing import TYPE_CHECKING
 
 from dulcet.dimse.uids import MEDIA_STORAGE_DIRECTORY
-from dulcet.station.archives import find_in_archive, looks_like_archive
 from dulcet.station.found import FileToSend, OpenedFile, Problem, Unusable, examine, unreadable
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ def _named(path: str) -> "Iterator[FileToSend | Unusable]":
             yield found
     elif os.path.basename(path).upper() == DICOMDIR and found.problem is Problem.INCOMPLETE:
         yield from _referenced_by(path)
-    elif found.problem is Problem.NOT_DICOM and looks_like_archive(path):
-        yield from find_in_archive(path)
+    elif found.problem is Problem.NOT_DICOM and (members := _members_of(path, is_failure=True)) is not None:
+        yield from members
     else:
         yield found
 
@@ -69,6 +68,12 @@ def _referenced_by(path: str) -> "Iterator[FileToSend | Unusable]":
 
     for referenced in referenced_files(path):
         yield examine(referenced) if isinstance(referenced, str) else referenced
+
+
+def _members_of(path: str, *, is_failure: bool) -> "Iterator[FileToSend | Unusable] | None":
+    from dulcet.station.archives import find_in_archive, looks_like_archive  # loads what most folders don't need
+
+    return find_in_archive(path, is_failure=is_failure) if looks_like_archive(path) else None
 
 
 def _below(folder: str) -> "Iterator[FileToSend | Unusable]":
@@ -118,8 +123,8 @@ def _inside_folder(entry: "os.DirEntry[str]") -> "Iterator[FileToSend | Unusable
     if not _is(entry.is_file):
         yield _not_regular(entry)
         return
-    if path[-4:].lower() == ".zip" and looks_like_archive(path):
-        yield from find_in_archive(path, is_failure=False)
+    if path[-4:].lower() == ".zip" and (members := _members_of(path, is_failure=False)) is not None:
+        yield from members
         return
     found = examine(path, is_failure=False)
     is_index = isinstance(found, FileToSend) and found.header.sop_class_uid == MEDIA_STORAGE_DIRECTORY

@@ -7,7 +7,6 @@ import trio
 
 from dulcet.dimse.status import Category, categorize, explain
 from dulcet.services.association import Association
-from dulcet.services.conversion import convert
 from dulcet.services.data_sets import FileSource
 from dulcet.services.store import PendingStore, Stored, start_store
 from dulcet.station.events import Outcome, StoreResult
@@ -62,6 +61,8 @@ class Outgoing:
             opened = self._resources.enter_context(self.file.open())
             descriptor, offset, size = opened.descriptor, opened.offset, opened.size
             if choice.convert_to is not None:
+                from dulcet.services.conversion import convert  # loads what most files don't need
+
                 converted = await trio.to_thread.run_sync(convert, descriptor, self.file.header, choice.convert_to)
                 self._resources.enter_context(converted)
                 descriptor, offset, size = converted.descriptor, converted.offset, converted.size

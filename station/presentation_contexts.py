@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dulcet.dimse.transfer_syntaxes import UNCOMPRESSED, convertible
 from dulcet.dimse.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, name_of
 from dulcet.escape import quote
-from dulcet.services.conversion import UNCOMPRESSED, convertible
 from dulcet.services.part10 import Part10Header
 from dulcet.station.found import FileToSend
 from dulcet.ul.items import PresentationContextRQ

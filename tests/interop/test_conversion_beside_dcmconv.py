@@ -10,8 +10,9 @@ import pydicom
 import pytest
 
 from dulcet.conformance.peers.process import executable, find_executable, how_to_install
+from dulcet.dimse.transfer_syntaxes import UNCOMPRESSED, convertible
 from dulcet.dimse.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from dulcet.services.conversion import UNCOMPRESSED, convert, convertible
+from dulcet.services.conversion import convert
 from dulcet.services.part10 import Part10Header
 
 TEST_DATA = Path(pydicom.__file__).parent / "data"

@@ -13,6 +13,7 @@ from pydicom.config import disable_value_validation
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset, read_file_meta_info
 
+from dulcet.dimse.transfer_syntaxes import UNCOMPRESSED, convertible
 from dulcet.dimse.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -20,7 +21,7 @@ from dulcet.dimse.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from dulcet.errors import ConversionError
-from dulcet.services.conversion import UNCOMPRESSED, InflationLimits, convert, convertible
+from dulcet.services.conversion import InflationLimits, convert
 from dulcet.services.part10 import Part10Header
 
 TEST_DATA = Path(pydicom.__file__).parent / "data"
