@@ -23,7 +23,10 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "echo": ("dulcet.commands.echo:echo", "Ask peers whether they are there (C-ECHO)."),
     "send": ("dulcet.commands.send:send", "Send files, folders, DICOMDIRs and zip files to a peer (C-STORE)."),
-    "find": ("dulcet.commands.find:find", "Ask a peer what it has: patients, studies, series, images, worklist (C-FIND)."),
+    "find": (
+        "dulcet.commands.find:find",
+        "Ask a peer what it has: patients, studies, series, images, worklist (C-FIND).",
+    ),
     "serve": ("dulcet.commands.serve:serve", "Receive objects: a storage SCP."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
     "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),
