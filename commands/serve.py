@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, F, ae_title, conversation_options
+from dulcet.errors import ConfigurationError
 from dulcet.services.admission import Admission, AllowedPeer
 from dulcet.services.limits import Limits
 from dulcet.services.listener import bind
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
+from dulcet.station.archive_settings import ArchiveSettings
+from dulcet.station.configuration import node_book_path
 from dulcet.station.server import ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
@@ -44,6 +47,7 @@ def _seconds(name: str, default: float, text: str) -> Callable[[F], F]:
 
 
 _LIMITS = Limits()
+_ARCHIVE = ArchiveSettings()
 
 
 @click.command()
@@ -107,6 +111,25 @@ _LIMITS = Limits()
 @click.option("--tls-key", type=FILE, metavar="FILE", help="Its key, if not in the same file.")
 @click.option("--tls-ca", type=FILE, metavar="FILE", help="Peers need a certificate signed by these authorities.")
 @click.option("--tls-anonymous", is_flag=True, help="Peers need no certificate.")
+@click.option("--query", is_flag=True, help="Answer C-FIND, C-MOVE, C-GET and storage commitment over what is stored.")
+@click.option("--nodes", type=FILE, metavar="FILE", help="The node book that --query sends to. [default: your own]")
+@click.option("--worklist", type=FILE, metavar="FOLDER", help="Answer worklist queries from the files of a folder.")
+@click.option(
+    "--max-matches",
+    type=click.IntRange(1),
+    default=_ARCHIVE.max_matches,
+    show_default=True,
+    metavar="N",
+    help="Of one C-FIND.",
+)
+@click.option(
+    "--max-suboperations",
+    type=click.IntRange(1, 65535),
+    default=_ARCHIVE.max_suboperations,
+    show_default=True,
+    metavar="N",
+    help="Objects that one C-MOVE or C-GET may ask for.",
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N", help="Processes.")
 @conversation_options
 def serve(**options: Any) -> int:
@@ -114,6 +137,9 @@ def serve(**options: Any) -> int:
 
     What is answered with success (0000H) is on the disk, whole and under its final name. One line on standard output
     says when it is ready; SIGTERM ends it when what is in flight has been answered.
+
+    With --query it is a small archive: it can be searched, and sends what it has to the nodes of the node book, and to
+    nobody else.
     """
     settings = _settings(options)
     sockets = bind(settings.host, settings.port, backlog=settings.limits.backlog)
@@ -154,9 +180,25 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         window=options["async_window"],
         workers=options["workers"],
         tls=_tls(options),
+        archive=_archive(options),
         as_json=options["as_json"],
         verbose=options["verbose"],
         quiet=options["quiet"],
+    )
+
+
+def _archive(options: dict[str, Any]) -> ArchiveSettings:
+    query, nodes = options["query"], options["nodes"]
+    if nodes is not None and not query:
+        raise click.UsageError("--nodes needs --query")
+    if nodes is not None and not nodes.is_file():
+        raise ConfigurationError(f"there is no node book {nodes}")
+    return ArchiveSettings(
+        query=query,
+        nodes=nodes or (node_book_path() if query else None),
+        worklist=options["worklist"],
+        max_matches=options["max_matches"],
+        max_suboperations=options["max_suboperations"],
     )
 
 

@@ -69,16 +69,26 @@ class Commitments:
     """The SCP. `run` sends the reports that could not be sent at once."""
 
     def __init__(
-        self, directory: Path, destinations: Destinations, ae_title: str, tell: Tell, *, is_durable: bool = True
+        self,
+        directory: Path,
+        destinations: Destinations,
+        ae_title: str,
+        tell: Tell,
+        *,
+        is_durable: bool = True,
+        takes_up_pending: bool = True,
     ) -> None:
-        """`is_durable`: what is acknowledged is on the disk. If not, a commitment puts it there. ConfigurationError."""
+        """`is_durable`: what is acknowledged is on the disk; if not, a commitment puts it there. ConfigurationError.
+
+        `takes_up_pending`: reports what an earlier life took on.
+        """
         self._directory = directory.absolute()
         self._destinations = destinations
         self._ae_title = ae_title
         self._tell = tell
         self._is_durable = is_durable
         self._book = _Book(self._directory / FILE_NAME)
-        self._pending: dict[Pending, float] = dict.fromkeys(self._book.read(), 0.0)
+        self._pending: dict[Pending, float] = dict.fromkeys(self._book.read() if takes_up_pending else (), 0.0)
         self._attempts: dict[Pending, int] = {}
         self._wake = trio.Event()
         self._judging = trio.CapacityLimiter(1)

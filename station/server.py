@@ -6,11 +6,11 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -26,9 +26,13 @@ from dulcet.services.listener import Listener
 from dulcet.services.storage import Durability, Storage, StorageOptions, StoredObject
 from dulcet.services.storage_scp import storage_operation
 from dulcet.services.tls import server_context
+from dulcet.station.archive_settings import ArchiveSettings
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.reasons import explain_rejection
+
+if TYPE_CHECKING:
+    from dulcet.station.archive_services import ArchiveServices
 
 EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promised any more
 MAX_LINES = 20  # for each association; a peer must not be able to fill the log
@@ -57,6 +61,8 @@ class ServerSettings:
     window: int = 1
     workers: int = 1
     tls: TLSFiles | None = None
+    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
+    """The services beside C-STORE."""
     as_json: bool = False
     verbose: int = 0
     quiet: bool = False
@@ -104,11 +110,13 @@ class _Server:
         self._settings = settings
         self._log = Log(settings)
         self._exit_code = 0
+        self._archive: ArchiveServices | None = None
 
     async def run(self, sockets: Sequence[socket.socket], announce: bool) -> int:
         settings = self._settings
         storage = Storage(settings.storage)
         try:
+            self._archive = self._archive_services(is_first=announce)
             listener = Listener(
                 sockets,
                 self._acceptor(storage),
@@ -117,12 +125,16 @@ class _Server:
             )
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._await_signals, listener, nursery.cancel_scope)
+                if self._archive is not None:
+                    nursery.start_soon(self._archive.run)
                 if announce:
                     self._announce(listener)
                 await listener.serve()
                 nursery.cancel_scope.cancel()
         finally:
             storage.close()
+            if self._archive is not None:
+                self._archive.close()
         return EXIT_STORAGE_FAILED if storage.failed else self._exit_code
 
     async def _await_signals(self, listener: Listener, everything: trio.CancelScope) -> None:
@@ -136,20 +148,32 @@ class _Server:
                         break
                 everything.cancel()
 
-    def _acceptor(self, storage: Storage) -> Acceptor:
+    def _archive_services(self, *, is_first: bool) -> "ArchiveServices | None":
         settings = self._settings
+        if not settings.archive.is_wanted:
+            return None
+        from dulcet.station.archive_services import ArchiveServices
+
+        return ArchiveServices(settings.archive, settings.storage, settings.ae_title, self._log, is_first=is_first)
+
+    def _acceptor(self, storage: Storage) -> Acceptor:
+        settings, archive = self._settings, self._archive
         syntaxes = frozenset(TRANSFER_SYNTAXES)
+        operations = {CEchoRQ: ECHO, CStoreRQ: storage_operation(storage, observe=self._stored)}
         return Acceptor(
             admission=settings.admission,
             supported=Supported(
                 transfer_syntaxes={
                     VERIFICATION: syntaxes,
                     **dict.fromkeys(STORAGE_SOP_CLASSES, syntaxes),
+                    **({} if archive is None else archive.transfer_syntaxes),
                 },
                 max_pdu_length=settings.max_pdu_length,
                 operations_invoked=settings.window,
+                requestor_may_be_scp=() if archive is None else archive.requestor_may_be_scp,
+                extended=(lambda _uid, _offered: None) if archive is None else archive.extended,
             ),
-            operations={CEchoRQ: ECHO, CStoreRQ: storage_operation(storage, observe=self._stored)},
+            operations=operations if archive is None else {**operations, **archive.operations},
             limits=settings.limits,
             observers=self._observers(),
         )
@@ -180,6 +204,8 @@ class _Server:
 
     def _stored(self, association: Association, request: CStoreRQ, outcome: StoredObject | StorageError) -> None:
         uid = request.affected_sop_instance_uid
+        if self._archive is not None and isinstance(outcome, StoredObject):
+            self._archive.stored(outcome)
         if isinstance(outcome, StorageError):
             self._log("object.refused", association, uid=uid, status=f"{outcome.status:04X}H", reason=str(outcome))
         elif self._settings.verbose:
