@@ -5,6 +5,7 @@ in which everybody waits for ever fails (`WATCHDOG`).
 """
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +23,7 @@ from dulcet.services.acceptor import ECHO, Acceptor, Observers, Operation
 from dulcet.services.admission import Admission
 from dulcet.services.limits import Limits
 from dulcet.services.requestor import Peer
-from dulcet.services.transport import StreamTransport
+from dulcet.services.transport import SocketTransport, StreamTransport
 from dulcet.ul.items import (
     ApplicationContext,
     AsynchronousOperationsWindow,
@@ -106,6 +107,19 @@ class RawPeer:
                 if isinstance(part, CommandReceived):
                     return part.message
 
+    async def whole_message(self) -> tuple[Message, bytes]:
+        """The next command set and its data set."""
+        message, data_set = None, b""
+        while message is None or self._messages.is_in_message:
+            pdu = await self.pdu()
+            assert isinstance(pdu, PDataTF), pdu
+            for part in self._messages.feed(pdu.values):
+                if isinstance(part, CommandReceived):
+                    message = part.message
+                else:
+                    data_set += part.fragment
+        return message, data_set
+
     async def rest(self) -> bytes:
         """Every octet up to the end."""
         while received := await self.stream.receive_some():
@@ -115,7 +129,7 @@ class RawPeer:
 
     def close(self) -> None:
         """Both directions."""
-        self.stream.close()
+        (self.stream.socket if isinstance(self.stream, trio.SocketStream) else self.stream).close()
 
 
 ANY_CONTEXT = {
@@ -334,22 +348,28 @@ class Network:
     """What a raw peer does with each connection."""
     scp: Callable[[], SCP] | None = None
     """Or who serves it."""
+    one_way: Callable[[], Any] | None = memory_stream_one_way_pair
+    """How octets go: at once, or when the other end reads; None: through a pair of sockets, as the kernel likes."""
     streams: list[MemoryStream] = field(default_factory=list)
     done: list[trio.Event] = field(default_factory=list)
     peer: Peer = Peer(host="pacs.example", port=11112, ae_title="DULCET", calling_ae_title="TESTER")  # noqa: RUF009
 
-    async def connect(self, host: str, port: int, tls: Any = None, server_name: Any = None) -> StreamTransport:
+    async def connect(self, host: str, port: int, tls: Any = None, server_name: Any = None) -> Any:
         """Instead of TCP."""
         assert (host, port) == (self.peer.host, self.peer.port)
         if self.scp is not None:
-            ours = self.scp().peer.stream
+            return StreamTransport(self.scp().peer.stream, "192.0.2.2")
+        if self.one_way is None:
+            one, other = socket.socketpair()
+            transport: Any = SocketTransport(one)
+            theirs: Any = trio.SocketStream(trio.socket.from_stdlib_socket(other))
         else:
-            assert self.script is not None
-            ours, theirs = stream_pair()
-            self.done.append(trio.Event())
-            self.nursery.start_soon(self._run, RawPeer(theirs), self.done[-1])
-        self.streams.append(ours)
-        return StreamTransport(ours, "192.0.2.2")
+            ours, theirs = stream_pair(self.one_way)
+            self.streams.append(ours)
+            transport = StreamTransport(ours, "192.0.2.2")
+        self.done.append(trio.Event())
+        self.nursery.start_soon(self._run, RawPeer(theirs), self.done[-1])
+        return transport
 
     async def _run(self, peer: RawPeer, done: trio.Event) -> None:
         assert self.script is not None
