@@ -214,7 +214,7 @@ class Association(UpperLayer):
 
     def _has_ended(self) -> None:
         """An operation, of either side: the association may be idle from now on."""
-        self._timers.restart_idle()
+        self._timers.restart_quiet()
         self.rearm()
 
     def abandon(self) -> None:
@@ -256,6 +256,7 @@ class Association(UpperLayer):
             if buffers:
                 is_begun = True
                 await self.write(buffers)
+            self._timers.restart_quiet()
         except BaseException:
             if is_begun:
                 self.fail(unfinished())

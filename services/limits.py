@@ -22,6 +22,8 @@ class Limits:
     min_rate_window: float | None = 60.0
     write_stall: float | None = 30.0
     """A peer that does not read what we answer."""
+    response: float | None = None
+    """A requestor's: a response to what is outstanding, counted from the request or from the last PDU."""
     association: float | None = 24 * 3600.0
     """An association as a whole."""
     tls_handshake: float = 10.0

@@ -21,6 +21,7 @@ class Expiry(Enum):
     ARTIM = "ARTIM expired: the peer neither went on nor closed the connection"
     PDU = "a PDU that the peer began did not get whole in time"
     RATE = "the peer's message came too slowly"
+    RESPONSE = "the peer did not answer in time"
     IDLE = "nothing happened on the association for too long"
     ASSOCIATION = "the association lasted too long"
 
@@ -32,7 +33,7 @@ class Timers:
         now = trio.current_time()
         self._limits = limits
         self._artim = NEVER
-        self._idle_since = now
+        self._quiet_since = now
         self._pdu_since: float | None = None
         self._message_since: float | None = None
         self._message_octets = 0
@@ -51,11 +52,11 @@ class Timers:
     def progressed(self) -> None:
         """A whole PDU has come."""
         self._pdu_since = None
-        self._idle_since = trio.current_time()
+        self._quiet_since = trio.current_time()
 
-    def restart_idle(self) -> None:
-        """What was under way has ended."""
-        self._idle_since = trio.current_time()
+    def restart_quiet(self) -> None:
+        """Something was said by us, or what was under way has ended."""
+        self._quiet_since = trio.current_time()
 
     def begin_read(self) -> None:
         """A read begins; what passed since the last one was our own time, not the peer's."""
@@ -89,8 +90,9 @@ class Timers:
                 chosen = min(chosen, self._rate_deadline(now), key=_moment)
             else:
                 self._message_since = None
-                if is_idle and limits.idle is not None:
-                    chosen = min(chosen, (self._idle_since + limits.idle, Expiry.IDLE), key=_moment)
+                quiet, why = (limits.idle, Expiry.IDLE) if is_idle else (limits.response, Expiry.RESPONSE)
+                if quiet is not None:
+                    chosen = min(chosen, (self._quiet_since + quiet, why), key=_moment)
         self._chosen = chosen
         return chosen[0]
 

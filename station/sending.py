@@ -174,7 +174,7 @@ class Sender:
                     plan.contexts,
                     user_items=(*self._window_item(), *options.user_items),
                     max_pdu_length=options.max_pdu_length,
-                    limits=replace(NO_TIMERS, write_stall=options.timeout),
+                    limits=replace(NO_TIMERS, write_stall=options.timeout, response=options.timeout),
                     trace=self._trace,
                     on_transition=self._on_transition,
                 ) as association:
@@ -259,12 +259,8 @@ class Sender:
             raise AssociationAbortedError(broken, source=0, reason=0, by_peer=False) from error
 
     async def _finish(self, work: Outgoing) -> None:
-        stored = None
         try:
-            with trio.move_on_after(self._options.timeout):
-                stored = await work.finish()
-            if stored is None:
-                raise PeerTimeoutError(f"no response within {self._options.timeout:g} s")
+            stored = await work.finish()
         except AssociationError as error:
             self._try_again(work, Outcome.UNCONFIRMED, error)
             raise
