@@ -51,7 +51,7 @@ selection_options = _options(
 )
 patience_options = _options(
     click.option("--timeout", type=click.FloatRange(0.1), default=2.0, show_default=True, metavar="S",
-                 help="For each answer; what failed is played again with five times as much."),
+                 help="For each answer; what failed is played again, more patiently."),
     click.option("--artim", type=click.FloatRange(0.5), metavar="S",
                  help=f"The product's ARTIM. [default: the configuration's, or {DEFAULT_ARTIM:g}]"),
     click.option("--parallel", type=click.IntRange(1, 32), default=DEFAULT_PARALLEL, show_default=True, metavar="N",
@@ -176,7 +176,7 @@ def _conditions(declaration: Declaration, options: dict[str, Any]) -> Conditions
     patience = Patience(
         answer=timeout,
         settle=min(0.25, timeout),
-        patient=5 * timeout,
+        patient=2.5 * timeout,
         artim=artim or DEFAULT_ARTIM,
         artim_declared=artim is not None,
     )

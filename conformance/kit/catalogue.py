@@ -9,6 +9,8 @@ from dulcet.conformance.kit.cases import (
     assoc_rq,
     assoc_rq_contexts,
     assoc_rq_user,
+    dimse_command,
+    echo_store,
     fsm_acceptor,
     pdata,
     release_abort,
@@ -32,6 +34,8 @@ def acceptor_cases() -> tuple[Case, ...]:
         *release_abort.CASES,
         *pdata.CASES,
         *fsm_acceptor.CASES,
+        *dimse_command.CASES,
+        *echo_store.CASES,
     )
 
 

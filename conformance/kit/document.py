@@ -49,6 +49,7 @@ def _observed(run: Run) -> Document:
         "implementation_version_name": quote(observed.implementation_version_name),
         "maximum_length_received": observed.maximum_length_received,
         "associations_at_once": observed.associations_at_once,
+        "is_blocked_by_silence": observed.is_blocked_by_silence,
         "artim_seconds": observed.artim_seconds,
         "tls": observed.tls,
         "contexts": [

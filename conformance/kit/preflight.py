@@ -40,6 +40,7 @@ async def look_at(product: Product, patience: Patience) -> Observed:
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
+    observed.is_blocked_by_silence = await _is_blocked(product, patience)
     observed.associations_at_once = await _concurrency(product, patience)
     return observed
 
@@ -68,6 +69,21 @@ def _why_not(asked: Asked) -> DulcetError:
     if asked.outcome.word == "SILENCE":
         return PeerTimeoutError("the product takes the connection and answers no A-ASSOCIATE-RQ")
     return PeerUnavailableError(f"the product makes no association with the kit: {asked.outcome.explain()}")
+
+
+async def _is_blocked(product: Product, patience: Patience) -> bool:
+    """Whether a connection on which nothing is said keeps the product from answering on another."""
+    is_blocked = False
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, patience, nursery, Findings())
+        try:
+            await visit.connect()
+            await visit.associate(context(1, VERIFICATION))
+        except (PreconditionError, DulcetError):
+            is_blocked = True
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    return is_blocked
 
 
 async def _concurrency(product: Product, patience: Patience) -> int:

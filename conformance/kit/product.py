@@ -55,7 +55,7 @@ class Patience:
     """For what has to come."""
     settle: float = 0.25
     """For what has to stay away."""
-    patient: float = 10.0
+    patient: float = 5.0
     """For what has to come, the second time."""
     artim: float = 30.0
     """The product's ARTIM as declared."""
@@ -94,6 +94,8 @@ class Product:
     """The AE title by which the product knows the kit's second listener."""
     move_port: int = 0
     """Where that listener listens."""
+    is_blocked_by_silence: bool = False
+    """A connection on which nothing is said keeps it from serving others."""
     parallel: int = 1
     """How many associations the product serves at once, as far as the kit uses it."""
 

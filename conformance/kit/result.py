@@ -55,6 +55,8 @@ class Observed:
     """Abstract syntax -> (result, transfer syntax)."""
     associations_at_once: int = 1
     """As many as the kit tried, or as the product took."""
+    is_blocked_by_silence: bool = False
+    """A connection on which nothing is said keeps the product from serving others."""
     tls: str = ""
     """Version and cipher."""
     artim_seconds: float | None = None

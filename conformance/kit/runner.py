@@ -173,7 +173,7 @@ class Runner:
 
     async def _confirm(self, cases: Sequence[Case]) -> None:
         doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]
-        silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG"]
+        silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
         await self._some([case for case in doubtful if case not in silent], 1, self._again)
         await self._some(silent, self.product.parallel, self._again)
 

@@ -76,7 +76,8 @@ def _known(product: Product, declaration: Declaration, observed: Observed) -> Pr
         product,
         claims=claims,
         sop_classes={uid: syntax for uid, (result, syntax) in observed.contexts.items() if result == 0},
-        parallel=max(1, min(product.parallel, observed.associations_at_once)),
+        is_blocked_by_silence=observed.is_blocked_by_silence,
+        parallel=1 if observed.is_blocked_by_silence else max(1, min(product.parallel, observed.associations_at_once)),
     )
 
 

@@ -61,7 +61,7 @@ def in_association(build: Callable[[Association], bytes | list[bytes]], *, works
     """Send what is built for an association with Verification as context 1; a list is sent piece by piece."""
 
     async def play(visit: Visit) -> Outcome:
-        association = (await visit.associate(context(1, VERIFICATION), context(3, UNKNOWN_UID))).need(1)
+        association = (await visit.associate(context(1, VERIFICATION), context(3, VERIFICATION, UNKNOWN_UID))).need(1)
         built = build(association)
         for piece in built if isinstance(built, list) else [built]:
             await association.send(piece)
