@@ -158,6 +158,5 @@ class IncomingObject:
         if self._descriptor >= 0:
             with suppress(OSError):
                 self._file_system.unlink(self._temporary, dir_fd=self._shelf.directory.temporary)
-            with suppress(OSError):
-                self._file_system.close(self._descriptor)
+            self._shelf.directory.release(self._descriptor)
             self._descriptor = -1

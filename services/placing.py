@@ -6,6 +6,7 @@ Synchronous: it runs in a thread wherever it may have to wait for the disk.
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,8 +121,7 @@ class Placing:
         if self._descriptor >= 0:
             with suppress(OSError):
                 self._fs.unlink(self._temporary, dir_fd=self._directory.temporary)
-            with suppress(OSError):
-                self._fs.close(self._descriptor)
+            self._directory.release(self._descriptor)
             self._descriptor = -1
 
     # Steps, in their order ------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class Placing:
         """The names that it may get, the first to be tried first."""
         yield self.name
         if self._on_conflict is OnConflict.KEEP_BOTH:
-            self._sha256 = self._digest()
+            self._sha256 = self._digest(self._descriptor, self._header.data_set_offset)
             for digits in (SHORT_DIGEST, WHOLE_DIGEST):
                 yield f"{self._header.sop_instance_uid}~{self._sha256[:digits]}.dcm"
 
@@ -265,7 +265,7 @@ class Placing:
                 self._directory.sync_shard(shard)
             return True
         finally:
-            self._fs.close(descriptor)
+            self._directory.release(descriptor)
 
     def _has_same_contents(self, descriptor: int) -> bool:
         ours = self._header
@@ -289,39 +289,57 @@ class Placing:
             left, offset, their_offset = left - read, offset + read, their_offset + read
         return True
 
-    def _digest(self) -> str:
+    def _digest(self, descriptor: int, offset: int) -> str:
         digest = hashlib.sha256()
         buffer = memoryview(bytearray(COMPARED_OCTETS))
-        offset = self._header.data_set_offset
-        while read := self._fs.read(self._descriptor, [buffer], offset):
+        while read := self._fs.read(descriptor, [buffer], offset):
             digest.update(buffer[:read])
             offset += read
         return digest.hexdigest()
 
     def _replace(self, shard: Shard, name: str) -> None:
-        """Take the other's place in one step. The other stays until this one is durable, and for good when that fails.
+        """Take the other's place in one step; the other has a second name until this one is durable.
 
-        On a file system without hard links nothing keeps the other, so there it is gone when the disk fails just then.
+        When the disk fails just then the other gets its name back, or at least keeps the second one.
         """
-        fs, temporaries = self._fs, self._directory.temporary
-        old = f"{self._temporary}.old"
         self.sync_file()
         self._lock(shard.descriptor, LOCK_ALONE)
         self._lock(self._descriptor, LOCK_ALONE)
+        second = self._second_name(shard, name)
         try:
-            fs.link(name, old, src_dir_fd=shard.descriptor, dst_dir_fd=temporaries, follow_symlinks=False)
+            if second and self._is_durable:
+                self._directory.sync_shard(shard)
+            self._rename(self._temporary, shard, name)
+            if self._is_durable:
+                self._directory.sync_shard(shard)
+        except (StorageError, OSError):
+            with suppress(OSError):
+                if second:
+                    self._fs.rename(second, name, src_dir_fd=shard.descriptor, dst_dir_fd=shard.descriptor)
+                    self.take_back(shard, second)  # rename(2) leaves both where they are one file
+            raise
+        if second:
+            self.take_back(shard, second)
+
+    def _second_name(self, shard: Shard, name: str) -> str:
+        """Give the object that has `name` another; "" where it has no contents, or there are no hard links."""
+        try:
+            descriptor = self._fs.open(name, _OPEN_EXISTING, dir_fd=shard.descriptor)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOENT):
+                return ""
+            raise
+        try:
+            if not stat.S_ISREG(self._fs.fstat(descriptor).st_mode):
+                return ""
+            second = f"{self._header.sop_instance_uid}~{self._digest(descriptor, 0)}.dcm"
+            self._fs.link(name, second, src_dir_fd=shard.descriptor, dst_dir_fd=shard.descriptor, follow_symlinks=False)
+        except FileExistsError:  # kept before: a name of this kind tells its contents
+            pass
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
-        try:
-            self._rename(self._temporary, shard, name)
-            try:
-                if self._is_durable:
-                    self._directory.sync_shard(shard)
-            except (StorageError, OSError):
-                with suppress(OSError):
-                    self._rename(old, shard, name)
-                raise
+            return ""
         finally:
-            with suppress(OSError):
-                fs.unlink(old, dir_fd=temporaries)
+            self._directory.release(descriptor)
+        return second

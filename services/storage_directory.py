@@ -29,7 +29,7 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_OWN_DIRECTORY = _OPEN_DIRECTORY | os.O_NOFOLLOW
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PROCESS_DIRECTORY = re.compile(r"[0-9a-f]{16}")
-_TEMPORARY = re.compile(r"[0-9]+(?:\.old)?")
+_TEMPORARY = re.compile(r"[0-9]+")
 
 
 def out_of_resources(error: OSError) -> StorageError:
@@ -68,9 +68,13 @@ class StorageDirectory:
             self._remove(self._temporary_name, self.temporary)
         for descriptor in (self.temporary, self._incoming, self._root):
             if descriptor >= 0:
-                with suppress(OSError):
-                    self.file_system.close(descriptor)
+                self.release(descriptor)
         self._root = self._incoming = self.temporary = -1
+
+    def release(self, descriptor: int) -> None:
+        """Close what has done its work: an error says nothing about what was stored (close(2) closes in any case)."""
+        with suppress(OSError):
+            self.file_system.close(descriptor)
 
     # At the start ---------------------------------------------------------------------------------------------------
 
@@ -82,7 +86,7 @@ class StorageDirectory:
             try:
                 self.file_system.fsync(parent)
             finally:
-                self.file_system.close(parent)
+                self.release(parent)
 
     def _make_temporary_directory(self) -> tuple[str, int]:
         """A directory that is locked for as long as we live, so that nobody takes its files for left over."""
@@ -97,7 +101,7 @@ class StorageDirectory:
                 if fs.fstat(descriptor).st_nlink:  # not swept between mkdir and the lock
                     return name, descriptor
             if descriptor >= 0:
-                fs.close(descriptor)
+                self.release(descriptor)
         raise OSError(errno.EEXIST, "no directory for what is being received could be made")
 
     def _sweep(self) -> None:
@@ -112,7 +116,7 @@ class StorageDirectory:
                     fs.lock(descriptor, LOCK_ALONE | LOCK_NOW)
                     self._remove(name, descriptor)
                 finally:
-                    fs.close(descriptor)
+                    self.release(descriptor)
 
     def _remove(self, name: str, descriptor: int) -> None:
         with suppress(OSError):
@@ -145,7 +149,7 @@ class StorageDirectory:
         try:
             yield Shard(self, name, descriptor)
         finally:
-            fs.close(descriptor)
+            self.release(descriptor)
 
     def check_place(self) -> None:
         """StorageError when another directory, or none, is found by our path: what we store would not be found."""

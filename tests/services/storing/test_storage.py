@@ -369,13 +369,20 @@ async def test_idempotent_replaces_when_told_to(
     with first.path.open("rb") as reader:  # whoever reads the old one goes on reading it
         file_system.operations.clear()
         second = await receive(storage, make_object(pixels=b"others"))
-        assert reader.read().endswith(make_object())
+        before = reader.read()
+        assert before.endswith(make_object())
     assert (second.path, second.is_conflict) == (first.path, True)
     assert stored_data_set(first.path) == make_object(pixels=b"others")
     assert files(tmp_path / "stored") == [place()]
     if durability is not Durability.NONE:
-        order = file_system.done("fsync", "rename")
-        assert order == [("fsync", "2"), ("rename", "2 -> 1.2.3.dcm"), ("fsync", shard("1.2.3"))]
+        second = f"1.2.3~{hashlib.sha256(before).hexdigest()}.dcm"
+        assert file_system.done("fsync", "rename", "link") == [
+            ("fsync", "2"),
+            ("link", f"1.2.3.dcm -> {second}"),
+            ("fsync", shard("1.2.3")),
+            ("rename", "2 -> 1.2.3.dcm"),
+            ("fsync", shard("1.2.3")),
+        ]
 
 
 @pytest.mark.parametrize("on_conflict", POLICIES)
@@ -697,7 +704,7 @@ async def test_restart_cleans_what_a_dead_process_left_and_nothing_else(
     its = _begun(living, "1.2.4", make_object("1.2.4"))
     incoming = tmp_path / "stored" / ".incoming"
     its_files = [name for name in files(tmp_path / "stored") if name != place()]
-    for name in ("0123456789abcdef/1", "0123456789abcdef/22", "0123456789abcdef/3.old"):
+    for name in ("0123456789abcdef/1", "0123456789abcdef/22", "0123456789abcdef/3333"):
         _put(incoming / name)
     (incoming / "fedcba9876543210").mkdir()
     kept = ["notes.txt", "0123456789abcdeX/1", "1111111111111111/notes.txt"]
