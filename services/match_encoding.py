@@ -55,7 +55,7 @@ class MatchEncoder:
         if character_set:
             pieces.append(self._element(SPECIFIC_CHARACTER_SET, "CS", character_set.encode("ascii")))
         for slot in self._slots:
-            if type(slot) is bytes:
+            if isinstance(slot, bytes):
                 pieces.append(slot)
                 continue
             tag, vr, index = slot

@@ -4,6 +4,7 @@ Matching is done in slices, each in a thread, and between slices, and between re
 query may cost is bounded: its matches, and the time that the archive spends on it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -45,6 +46,10 @@ from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
 
 RESPONSES_BETWEEN_TURNS = 8  # some 1 ms: then other associations, and a C-CANCEL-RQ, get their turn
+
+
+Observe = Callable[[Association, Message, int, Mapping[str, int]], None]
+"""Told of each request's end: its final status, and how many matches or sub-operations there were."""
 
 
 class Page(NamedTuple):
@@ -90,6 +95,7 @@ class QueryRetrieve:
     """The way to the AE of a title; None when it is not known."""
     choose: Callable[[Part10Header, Sequence[PresentationContextRQ], Negotiated], Choice | str]
     """The context that an object goes out on to who asked for it (C-GET), or a sentence why there is none."""
+    observe: Observe = lambda _association, _request, _status, _counts: None
     query_limits: QueryLimits = field(default_factory=QueryLimits)
     retrieve_limits: RetrieveLimits = field(default_factory=RetrieveLimits)
 
@@ -116,11 +122,13 @@ class QueryRetrieve:
             await send_refusal(association, received, search)
             return
         async with watched(association, request.message_id) as watch:
-            status, comment = await self._matches(association, received, search, watch)
+            sent = Counter[str]()
+            status, comment = await self._matches(association, received, search, watch, sent)
+            self.observe(association, request, status, sent)
             await association.send(context.context_id, request.response(status=status, error_comment=comment))
 
     async def _matches(
-        self, association: Association, received: Received, search: Search, watch: Watch
+        self, association: Association, received: Received, search: Search, watch: Watch, sent: Counter[str]
     ) -> tuple[int, str | None]:
         """Send the matches; the final status, and what there is to say about it."""
         context, limits = received.context, self.query_limits
@@ -128,7 +136,7 @@ class QueryRetrieve:
         status = PENDING if search.is_complete else PENDING_WITH_WARNING
         assert isinstance(received.message, Message)
         response = received.message.response(status=status, has_data_set=True)
-        matches, seconds, after = 0, 0.0, 0
+        seconds, after = 0.0, 0
         await self.archive.settled()
         while True:
             started = trio.current_time()
@@ -140,11 +148,11 @@ class QueryRetrieve:
             for row in page.rows:
                 if watch.is_cancelled:
                     return CANCEL, None
-                if matches == limits.matches:
+                if sent["matches"] == limits.matches:
                     return OUT_OF_RESOURCES, f"more than {limits.matches} matches: narrow the query"
-                matches += 1
+                sent["matches"] += 1
                 await association.send(context.context_id, response, BytesSource(encoder.encode(row)))
-                if not matches % RESPONSES_BETWEEN_TURNS:
+                if not sent["matches"] % RESPONSES_BETWEEN_TURNS:
                     await trio.lowlevel.checkpoint()
             if page.after is None:
                 return (CANCEL if watch.is_cancelled else SUCCESS), None
@@ -173,6 +181,7 @@ class QueryRetrieve:
             move.on_behalf_of(_calling(association), request.message_id)
             await move.send(objects)
             association.check()
+            self.observe(association, request, counted.final_status(watch.is_cancelled), counted.counters)
             await counted.end(watch.is_cancelled)
 
     async def _get(self, association: Association, received: Received) -> None:
@@ -189,6 +198,7 @@ class QueryRetrieve:
                 return self.choose(header, (), negotiated)
 
             await Transfer(association, choose, counted, watch, self.retrieve_limits).send(list(objects))
+            self.observe(association, request, counted.final_status(watch.is_cancelled), counted.counters)
             await counted.end(watch.is_cancelled)
 
     async def _objects(

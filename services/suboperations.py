@@ -114,6 +114,11 @@ class SubOperations:
         """Those that have not ended."""
         return self._total - self.completed - self.warning - len(self.failed)
 
+    @property
+    def counters(self) -> dict[str, int]:
+        """What has become of how many."""
+        return {"completed": self.completed, "failed": len(self.failed), "warnings": self.warning}
+
     def count(self, header: Part10Header, status: int | None) -> None:
         """One has ended with this status; None: it came to no response."""
         category = Category.FAILURE if status is None else categorize(status, "C-STORE")
@@ -131,16 +136,23 @@ class SubOperations:
 
     async def end(self, is_cancelled: bool) -> None:
         """The final response (PS3.4 C.4.2.3.1); what a cancel left is counted as remaining."""
-        if is_cancelled and self.remaining:
+        status = self.final_status(is_cancelled)
+        if status == CANCEL:
             await self._send(CANCEL, None, number_of_remaining_suboperations=self.remaining)
-        elif not self.failed and not self.warning:
-            await self._send(SUCCESS, None)
-        elif len(self.failed) == self._total:
-            comment = f"none of {self._total} sub-operations succeeded"
-            await self._send(UNABLE_TO_PERFORM_SUBOPERATIONS, comment)
+        elif status == UNABLE_TO_PERFORM_SUBOPERATIONS:
+            await self._send(status, f"none of {self._total} sub-operations succeeded")
         else:
             comment = f"{len(self.failed)} failed, {self.warning} with a warning"
-            await self._send(SUBOPERATIONS_COMPLETE_WITH_FAILURES, comment)
+            await self._send(status, None if status == SUCCESS else comment)
+
+    def final_status(self, is_cancelled: bool) -> int:
+        """What the request has come to."""
+        if is_cancelled and self.remaining:
+            return CANCEL
+        if not self.failed and not self.warning:
+            return SUCCESS
+        all_failed = len(self.failed) == self._total
+        return UNABLE_TO_PERFORM_SUBOPERATIONS if all_failed else SUBOPERATIONS_COMPLETE_WITH_FAILURES
 
     async def _send(self, status: int, comment: str | None, **counters: int) -> None:
         identifier = self._failed_list() if self.failed and status != PENDING else None

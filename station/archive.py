@@ -9,11 +9,12 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from dulcet.errors import ArchiveError
+from dulcet.services.association import Association
 from dulcet.services.placing import StoredObject
 from dulcet.services.query import Retrieval, Search
 from dulcet.services.query_retrieve import Page
@@ -34,8 +35,8 @@ Answer = TypeVar("Answer")
 class Tell(Protocol):
     """Writes one line of the log."""
 
-    def __call__(self, event: str, /, **values: object) -> None:
-        """An event and what there is to know of it."""
+    def __call__(self, event: str, about: Association | None = None, **values: Any) -> None:
+        """An event, the association that it is about, and what there is to know of it."""
 
 
 class VaultArchive:

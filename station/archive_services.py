@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import trio
 
-from dulcet.dimse.messages import CFindRQ, Message, NActionRQ
+from dulcet.dimse.messages import CFindRQ, CMoveRQ, Message, NActionRQ
 from dulcet.dimse.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
@@ -42,6 +42,7 @@ class ArchiveServices:
         """Of several processes on one directory the first looks after what an earlier life left."""
         self.operations: dict[type[Message], Operation] = {}
         self.abstract_syntaxes: set[str] = set()
+        self._tell = tell
         self._archive: VaultArchive | None = None
         self._commitments: Commitments | None = None
         if settings.query:
@@ -98,12 +99,18 @@ class ArchiveServices:
             ae_title=ae_title,
             routes=destinations.find,
             choose=choose_for_requestor,
+            observe=self._observe,
             query_limits=_query_limits(settings),
             retrieve_limits=RetrieveLimits(suboperations=settings.max_suboperations),
         )
         self.operations.update(query_retrieve.operations())
         self.operations[NActionRQ] = self._commitments.operation()
         self.abstract_syntaxes |= {*FIND_MODELS, *MOVE_MODELS, *GET_MODELS, STORAGE_COMMITMENT_PUSH_MODEL}
+
+    def _observe(self, association: Association, request: Message, status: int, counts: Mapping[str, int]) -> None:
+        destination = request.move_destination if isinstance(request, CMoveRQ) else None
+        code = f"{status:04X}H"
+        self._tell("request.done", association, service=request.SERVICE, to=destination, status=code, **counts)
 
     def _add_worklist(self, settings: ArchiveSettings, folder: WorklistFolder) -> None:
         operation = WorklistQuery(worklist=folder, limits=_query_limits(settings)).operation()

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from dulcet.errors import ConfigurationError
 from dulcet.services.part10 import Part10Header
 from dulcet.services.requestor import Peer
-from dulcet.station.found import FileToSend
+from dulcet.services.suboperations import ObjectToSend
 from dulcet.station.node_book import NodeBook
 from dulcet.station.nodes import Node
 from dulcet.station.presentation_contexts import AssociationPlan, ContextChoice, choose, plan_associations
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
+
+if TYPE_CHECKING:
+    from dulcet.station.found import FileToSend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,9 +27,9 @@ class Destination:
     peer: Peer
     convert: bool
 
-    def plan(self, objects: Sequence[FileToSend]) -> Sequence[AssociationPlan]:
-        """The associations that these objects need."""
-        return plan_associations(objects, convert=self.convert)
+    def plan(self, objects: Sequence[ObjectToSend]) -> Sequence[AssociationPlan]:
+        """The associations that these objects need; they are the archive's, which are files."""
+        return plan_associations(cast("Sequence[FileToSend]", objects), convert=self.convert)
 
     def choose(
         self, header: Part10Header, contexts: Sequence[PresentationContextRQ], negotiated: Negotiated

@@ -285,7 +285,8 @@ def _joined(level: Level, attributes: Iterable[Attribute]) -> str:
 
 def _narrowing(keys: Iterable[tuple[Attribute, Key]]) -> tuple[list[str], list[str]]:
     """Conditions that every match meets, and that SQLite can check by an index or fast; matching proper comes after."""
-    conditions, values = [], []
+    conditions: list[str] = []
+    values: list[str] = []
     for attribute, key in keys:
         column = EXPRESSIONS[attribute.name]
         if attribute.is_derived:
