@@ -185,7 +185,10 @@ async def perform(operations: Operations, association: Association, received: Re
     status = why_not(operations, context, message)
     if status is None and isinstance(message, Message):
         with association.performing():
-            await operations[type(message)].perform(association, received)
+            try:
+                await operations[type(message)].perform(association, received)
+            finally:
+                _abandon(received)
     else:
         await _answer(association, received, status or UNRECOGNIZED_OPERATION)
 

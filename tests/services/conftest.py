@@ -209,13 +209,14 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.octets = bytearray()
+        self.is_finished = False
         self.is_abandoned = False
 
     def write(self, fragment: memoryview) -> None:
         self.octets += fragment
 
     def abandon(self) -> None:
-        self.is_abandoned = True
+        self.is_abandoned = not self.is_finished
 
 
 @dataclass
@@ -235,6 +236,7 @@ class MemoryStore:
     async def perform(self, association: Any, received: Any) -> None:
         await trio.sleep(self.seconds)
         self.performed.append(received.message.message_id)
+        received.sink.is_finished = True
         await association.send(received.context.context_id, received.message.response(status=SUCCESS))
 
     @property
