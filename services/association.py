@@ -206,6 +206,7 @@ class Association(UpperLayer):
     def performing(self) -> Iterator[None]:
         """While a request of the peer is being performed the idle timer waits."""
         self._performing += 1
+        self.rearm()
         try:
             yield
         finally:

@@ -75,12 +75,11 @@ class Timers:
         self._message_octets += octets
 
     def deadline(self, pending_octets: int, is_in_message: bool, is_idle: bool) -> float:
-        """The moment at which the next read must have brought something. ARTIM leaves only itself in force."""
+        """The moment at which the next read must have brought something. While ARTIM runs no other timer does."""
         limits, now = self._limits, trio.current_time()
         chosen = (self._artim, Expiry.ARTIM)
-        if self._end < chosen[0]:
-            chosen = (self._end, Expiry.ASSOCIATION)
         if self._artim == NEVER:
+            chosen = (self._end, Expiry.ASSOCIATION)
             if not pending_octets:
                 self._pdu_since = None
             elif limits.pdu is not None:

@@ -20,7 +20,7 @@ from dulcet.errors import (
 )
 from dulcet.services.endings import aborted, provider_aborted, rejected_here
 from dulcet.services.limits import Limits
-from dulcet.services.timers import NEVER, Timers
+from dulcet.services.timers import NEVER, Expiry, Timers
 from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
 from dulcet.ul.connection import (
@@ -239,7 +239,7 @@ class UpperLayer:
         why = self._timers.why_expired()
         if why is None:
             return
-        if self.connection.state in (State.STA2, State.STA13):
+        if why is Expiry.ARTIM:
             await self.perform(self.connection.artim_expired())
         elif self.connection.state is not State.STA1:
             await self.perform(self.connection.send(AAbort()))

@@ -251,8 +251,8 @@ class MemoryStore:
 class SCP:
     """Our acceptor on one connection in memory."""
 
-    def __init__(self, acceptor: Acceptor, nursery: trio.Nursery, refuse: Any = None) -> None:
-        ours, theirs = stream_pair()
+    def __init__(self, acceptor: Acceptor, nursery: trio.Nursery, refuse: Any = None, one_way: Any = None) -> None:
+        ours, theirs = stream_pair(one_way or memory_stream_one_way_pair)
         self.peer = RawPeer(theirs)
         self.established: list[Any] = []
         self.rejected: list[Any] = []
@@ -323,6 +323,7 @@ async def scp(nursery: trio.Nursery, store: MemoryStore) -> Callable[..., SCP]:
         admission: Admission | None = None,
         operations: Any = None,
         refuse: Any = None,
+        one_way: Any = None,
         **limits: Any,
     ) -> SCP:
         supported = Supported(
@@ -336,7 +337,7 @@ async def scp(nursery: trio.Nursery, store: MemoryStore) -> Callable[..., SCP]:
             operations=operations or {CEchoRQ: ECHO, CStoreRQ: store.operation},
             limits=Limits(**limits),
         )
-        return SCP(acceptor, nursery, refuse)
+        return SCP(acceptor, nursery, refuse, one_way)
 
     return make
 
