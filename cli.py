@@ -27,6 +27,12 @@ COMMANDS = {
         "dulcet.commands.find:find",
         "Ask a peer what it has: patients, studies, series, images, worklist (C-FIND).",
     ),
+    "retrieve": (
+        "dulcet.commands.retrieve:retrieve",
+        "Bring studies, series, images here, counted (C-MOVE, C-GET).",
+    ),
+    "move": ("dulcet.commands.move:move", "Have a peer send to a third one (C-MOVE)."),
+    "get": ("dulcet.commands.get:get", "Get objects on the association that asks (C-GET)."),
     "serve": ("dulcet.commands.serve:serve", "Receive objects: a storage SCP."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
     "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),

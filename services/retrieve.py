@@ -7,7 +7,7 @@ from dulcet.dimse.uids import is_valid_uid
 from dulcet.errors import DecodeError, OperationFailedError
 from dulcet.services.association import Association, Received
 from dulcet.services.identifiers import FAILED_SOP_INSTANCE_UID_LIST, Identifier
-from dulcet.services.responses import Patience, Responses, failure, identifier_of
+from dulcet.services.responses import Patience, Responses, failure, identifier_of, is_complete
 
 _WRAP = 0x10000  # a counter is a US: it overflows where a peer goes on counting
 
@@ -51,6 +51,14 @@ class Retrieval(Responses[SubOperations]):
     def failure(self) -> OperationFailedError | None:
         """What the final response stands for, if it is a failure; nothing is raised for it, since parts may be done."""
         return None if self.final is None else failure(self.final)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the peer says: success, and nothing sent."""
+        final = self.final
+        if not isinstance(final, CMoveRSP | CGetRSP) or not is_complete(final):
+            return False
+        return final.number_of_completed_suboperations == 0 and not self.sub_operations.done
 
     def _pending(self, received: Received) -> SubOperations:
         if received.sink is not None:
