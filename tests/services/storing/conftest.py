@@ -4,6 +4,7 @@ import importlib.util
 import os
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def _load(name):
         sys.modules[full_name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     return sys.modules[full_name]
+
+
+@pytest.fixture
+def tmp_path():
+    """A directory, in memory where the system has such a file system: thousands of files are made in these tests."""
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="dulcet-storing-", dir=parent) as directory:
+        yield Path(directory).resolve()
 
 
 @pytest.fixture(scope="session")
