@@ -12,8 +12,14 @@ from dulcet.conformance.kit.cases import (
     dimse_command,
     echo_store,
     fsm_acceptor,
+    maximum_length,
+    normalized,
+    outgoing,
     pdata,
+    query,
     release_abort,
+    retrieve_get,
+    retrieve_move,
     tcp,
 )
 from dulcet.conformance.kit.passive import PassiveCheck
@@ -33,16 +39,21 @@ def acceptor_cases() -> tuple[Case, ...]:
         *assoc_ac.CASES,
         *release_abort.CASES,
         *pdata.CASES,
+        *maximum_length.CASES,
         *fsm_acceptor.CASES,
         *dimse_command.CASES,
         *echo_store.CASES,
+        *query.CASES,
+        *retrieve_get.CASES,
+        *retrieve_move.CASES,
+        *normalized.CASES,
     )
 
 
 @cache
 def acceptor_checks() -> tuple[PassiveCheck, ...]:
     """What it looks at in passing."""
-    return (*assoc_ac.ANSWER_CHECKS, *release_abort.CHECKS)
+    return (*assoc_ac.ANSWER_CHECKS, *release_abort.CHECKS, *outgoing.ACCEPTOR_CHECKS)
 
 
 @cache

@@ -106,6 +106,11 @@ class Product:
             asked = asked.but(contexts=contexts)
         return asked.with_user(*self.user) if self.user else asked
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
     def has(self, claim: str) -> bool:
         """Whether the product claims this."""
         return claim in self.claims

@@ -1,5 +1,6 @@
 """The kit connects: one case against a product that is an acceptor."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -86,6 +87,19 @@ class Visit:
         self._peers.append(peer)
         self._nursery.start_soon(peer.run)
         return peer
+
+    async def listen(self, port: int, handle: Callable[[RawPeer], Awaitable[None]]) -> None:
+        """Take the product's connections on a port of ours until the case ends. PreconditionError when it is taken."""
+        host = "127.0.0.1" if self.product.is_here else None
+        try:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+        except OSError as error:
+            raise PreconditionError(f"port {port} can't be listened on: {error}") from None
+
+        async def taken(stream: trio.SocketStream) -> None:
+            await handle(self.adopt(stream, kit_connected=False))
+
+        self._nursery.start_soon(trio.serve_listeners, taken, listeners)
 
     async def close(self) -> None:
         """Close what is still open."""

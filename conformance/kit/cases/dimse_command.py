@@ -161,8 +161,8 @@ def _store_with_type(value: int) -> Play:
 
 DATA_SET_TYPES = tuple(
     case(f"cmd.dstype-{name}", f"a C-STORE with Command Data Set Type {name.upper()}H",
-         "Any value but 0101H announces a data set.", "PS3.7 Table 9.3-1", Q, _store_with_type(int(name, 16)), (STORED,),
-         needs=("storage",), probe=False)
+         "Any value but 0101H announces a data set.", "PS3.7 Table 9.3-1", Q, _store_with_type(int(name, 16)),
+         (STORED,), needs=("storage",), probe=False)
     for name in ("0000", "0102", "fefe")
 )  # fmt: skip
 
