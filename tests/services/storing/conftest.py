@@ -42,7 +42,7 @@ def watched():
 
 
 @pytest.fixture(scope="session")
-def crash_model():
+def crash_model(watched):
     """The module that knows what a crash may leave."""
     return _load("crash_model")
 
