@@ -126,7 +126,6 @@ class StreamTransport:
     def __init__(self, stream: trio.abc.Stream, peer_address: str = "") -> None:
         self._stream = stream
         self.peer_address = peer_address
-        self._left = b""
 
     def send_now(self, buffers: Buffers) -> Buffers:
         """See `Transport`: a stream can't tell, so nothing."""

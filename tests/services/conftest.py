@@ -199,6 +199,18 @@ class Octets:
 
 
 @pytest.fixture
+def streams() -> Callable[..., tuple[MemoryStream, MemoryStream]]:
+    """Makes pairs of ends."""
+    return stream_pair
+
+
+@pytest.fixture
+def raw_peer() -> type[RawPeer]:
+    """A peer without a state machine, on any stream."""
+    return RawPeer
+
+
+@pytest.fixture
 def octets() -> Octets:
     """What a peer says."""
     return Octets()
