@@ -171,6 +171,8 @@ class Responses(Generic[Item]):
         self._association.finish(response.message_id)
         if find(response.status, response.SERVICE) is None:
             self._note("PS3.7 Annex C", "status", f"{response.status:04X}H is not a code of {response.SERVICE}")
+        if self._arrived:
+            raise PeerProtocolError(f"the peer sent a {response.NAME} after the final one")
         self._ended(received)
         return None
 
