@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from dulcet.dimse.messages import Message, UnacceptableMessage
+from dulcet.dimse.messages import CGetRSP, CMoveRSP, Message, UnacceptableMessage
 from dulcet.errors import DecodeError, SourceError
 from dulcet.ul.negotiation import AcceptedContext
 
 SEND_BUFFER_OCTETS = 1024 * 1024  # eight PDUs of 128 KiB in one write; larger gains nothing
 MAX_IDENTIFIER_OCTETS = 1024 * 1024  # identifiers and event information; real ones are below 100 kB
+MAX_FAILED_LIST_OCTETS = 8 * 1024 * 1024  # Failed SOP Instance UID List: twice what the counters can count
 
 
 class Sink(Protocol):
@@ -29,13 +30,14 @@ class Sink(Protocol):
 class IdentifierSink:
     """Keeps a data set that is small by its nature; a peer that sends a large one breaks the association."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_IDENTIFIER_OCTETS) -> None:
         self.octets = bytearray()
+        self._limit = limit
 
     def write(self, fragment: memoryview) -> None:
-        """Append; DecodeError beyond MAX_IDENTIFIER_OCTETS."""
-        if len(self.octets) + len(fragment) > MAX_IDENTIFIER_OCTETS:
-            explanation = f"more than {MAX_IDENTIFIER_OCTETS} octets"
+        """Append; DecodeError beyond the limit."""
+        if len(self.octets) + len(fragment) > self._limit:
+            explanation = f"more than {self._limit} octets"
             raise DecodeError(explanation, table="PS3.7 9.1", field="data set", abort_reason=6)
         self.octets += fragment
 
@@ -55,6 +57,8 @@ class Discard:
 
 def open_identifier(context: AcceptedContext, message: Message | UnacceptableMessage) -> Sink:
     """The sink for data sets that are not objects."""
+    if isinstance(message, CMoveRSP | CGetRSP):
+        return IdentifierSink(MAX_FAILED_LIST_OCTETS)
     return IdentifierSink() if isinstance(message, Message) else Discard()
 
 

@@ -7,7 +7,7 @@
 A match keeps its octets and is read when it is asked for a value, so what nobody looks at costs little.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Self
 
@@ -27,6 +27,8 @@ from dulcet.ul.items import PresentationContextRQ, SOPClassExtendedNegotiation
 from dulcet.ul.negotiation import AcceptedContext
 
 IDENTIFIER_SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+UID_LIST_SYNTAXES = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)
+"""For retrievals: in Explicit VR a UI holds a thousand UIDs, and no more (PS3.5 7.1.2)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,11 +139,12 @@ class Matches(Responses[Match]):
             raise error
 
 
-def find_contexts(sop_class_uids: Iterable[str]) -> tuple[PresentationContextRQ, ...]:
+def find_contexts(
+    sop_class_uids: Iterable[str], syntaxes: Sequence[str] = IDENTIFIER_SYNTAXES
+) -> tuple[PresentationContextRQ, ...]:
     """A context for each of these SOP classes, IDs from 1 on; identifiers are small, so the simple syntaxes do."""
     return tuple(
-        PresentationContextRQ.propose(2 * index + 1, uid, IDENTIFIER_SYNTAXES)
-        for index, uid in enumerate(sop_class_uids)
+        PresentationContextRQ.propose(2 * index + 1, uid, syntaxes) for index, uid in enumerate(sop_class_uids)
     )
 
 

@@ -22,7 +22,7 @@ from dulcet.dimse.uids import (
 from dulcet.services.acceptor import Operation, open_sink, perform
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Sink
-from dulcet.services.find import IDENTIFIER_SYNTAXES, context_for
+from dulcet.services.find import UID_LIST_SYNTAXES, context_for
 from dulcet.services.identifiers import Keys, encode_identifier
 from dulcet.services.responses import FOR_EVER, Patience
 from dulcet.services.retrieve import Retrieval
@@ -84,7 +84,7 @@ def get_contexts(
     """
     room = MAX_CONTEXTS - len(sop_class_uids)
     classes = list(dict.fromkeys(storage_sop_classes))[:room]
-    proposals: list[tuple[str, tuple[str, ...]]] = [(uid, IDENTIFIER_SYNTAXES) for uid in sop_class_uids]
+    proposals: list[tuple[str, tuple[str, ...]]] = [(uid, UID_LIST_SYNTAXES) for uid in sop_class_uids]
     proposals += [(uid, UNCOMPRESSED) for uid in classes]
     proposals += [(uid, (syntax,)) for syntax in COMPRESSED for uid in classes]
     contexts = tuple(

@@ -6,13 +6,21 @@ async with move(association, STUDY_ROOT_MOVE, keys, "DESTINATION") as retrieval:
 if retrieval.failure: ...
 """
 
+from collections.abc import Iterable
+
 from dulcet.dimse.message import MEDIUM
 from dulcet.dimse.messages import CMoveRQ, CMoveRSP
 from dulcet.services.association import Association
-from dulcet.services.find import context_for
+from dulcet.services.find import UID_LIST_SYNTAXES, context_for, find_contexts
 from dulcet.services.identifiers import Keys, encode_identifier
 from dulcet.services.responses import FOR_EVER, Patience
 from dulcet.services.retrieve import Retrieval
+from dulcet.ul.items import PresentationContextRQ
+
+
+def move_contexts(sop_class_uids: Iterable[str]) -> tuple[PresentationContextRQ, ...]:
+    """A context for each of these SOP classes, IDs from 1 on."""
+    return find_contexts(sop_class_uids, UID_LIST_SYNTAXES)
 
 
 class Move(Retrieval):

@@ -20,9 +20,8 @@ from dulcet.errors import (
 from dulcet.services.acceptor import Operation
 from dulcet.services.admission import AllowedPeer
 from dulcet.services.association import Association
-from dulcet.services.find import find_contexts
 from dulcet.services.get import STORAGE_BY_USE, get, get_contexts, receivable
-from dulcet.services.move import move
+from dulcet.services.move import move, move_contexts
 from dulcet.services.query_models import Level, Model
 from dulcet.services.requestor import Peer
 from dulcet.services.retrieve import Retrieval, SubOperations
@@ -262,7 +261,7 @@ class Retriever:
     async def _one_association(self, way: str) -> None:
         models = retrieval_models(min((t.level for t in self._queue), key=list(Level).index), self._queries.root)
         if way == MOVE:
-            contexts = find_contexts(model.move for model in models)
+            contexts = move_contexts(model.move for model in models)
             association = associated(self._peer, contexts, self._how)
         else:
             contexts, roles = get_contexts([model.get for model in models], self._storage_classes())

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association
-from dulcet.services.find import find_contexts
 from dulcet.services.get import STORAGE_BY_USE, get, get_contexts, receivable
-from dulcet.services.move import move
+from dulcet.services.move import move, move_contexts
 from dulcet.services.query_models import Model
 from dulcet.services.requestor import Peer
 from dulcet.services.responses import Patience
@@ -102,7 +101,7 @@ class SingleRetrieval:
             if self.is_relational
         ]
         if self.way == MOVE:
-            return find_contexts(uids), extended
+            return move_contexts(uids), extended
         contexts, roles = get_contexts(uids, self.sop_classes)
         return contexts, [*roles, *extended]
 

@@ -9,7 +9,7 @@ from dulcet.dimse.messages import CCancelRQ
 from dulcet.services.identifiers import Identifier, encode_identifier
 from dulcet.ul.pdu import AReleaseRP, AReleaseRQ
 
-EXPLICIT = "1.2.840.10008.1.2.1"
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 NAME, LEVEL, STUDY = 0x00100010, 0x00080052, 0x0020000D
 
 
@@ -27,7 +27,8 @@ class SCP:
     async def next_request(self) -> Any:
         """The next message and, in `identifier`, its data set."""
         self.request, data_set = await self.peer.whole_message()
-        self.identifier = Identifier(data_set, EXPLICIT)
+        is_retrieval = self.request.SERVICE in ("C-MOVE", "C-GET")
+        self.identifier = Identifier(data_set, IMPLICIT if is_retrieval else EXPLICIT)
         return self.request
 
     async def send(self, *parts: bytes) -> None:
