@@ -16,17 +16,24 @@ import trio
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
+from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.case import Case, Level, Role
 from dulcet.conformance.kit.configuration import Declaration, read_declaration, read_waivers
 from dulcet.conformance.kit.product import Patience, Product
+from dulcet.conformance.kit.reception import Invitation
+from dulcet.conformance.kit.report_html import to_html
+from dulcet.conformance.kit.report_junit import to_junit
+from dulcet.conformance.kit.report_markdown import to_markdown
 from dulcet.conformance.kit.result import CaseResult, Run
 from dulcet.conformance.kit.runner import Conditions
+from dulcet.conformance.kit.scu_session import ACTIVITIES, Listening, test_requestor, title_of
 from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError, ConfigurationError
 
 EXIT_FAILED = 1
 EXIT_UNREACHABLE = 69
 DEFAULT_PARALLEL = 8
+MOST_PROCESSES = 4  # of the product at once
 DEFAULT_ARTIM = 30.0
 
 Option = Callable[[Any], Any]
@@ -120,6 +127,117 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     return reporter.finish(run)
 
 
+@conform.command()
+@click.option(
+    "--exec",
+    "commands",
+    multiple=True,
+    metavar="[DOES=]COMMAND",
+    help="Starts the product, with {host}, {port} and {aet} in it; DOES is echo, store, find ...",
+)
+@click.option("--does", multiple=True, type=click.Choice(ACTIVITIES), help="What the product does. [default: echo]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=11112,
+    show_default=True,
+    help="Without --exec: the called AE title chooses the case.",
+)
+@click.option(
+    "--from-port",
+    type=click.IntRange(1, 65000),
+    metavar="PORT",
+    help="Without --exec: a port for each case, from this one on.",
+)
+@click.option(
+    "--bind", "bind_to", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0 is everywhere."
+)
+@click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="Without --exec: end when nothing connects for so long.",
+)
+@click.option("--exit-code-tells", is_flag=True, help="The product's command ends with 0 only when all went well.")
+@selection_options
+@patience_options
+@report_options
+def scu(**options: Any) -> int:
+    """Test a product that connects: listen, and judge what it does.
+
+    With --exec the kit starts the product for each case:
+
+    \b
+      dulcet conform scu --exec 'echoscu {host} {port} -aec {aet}'
+      dulcet conform scu --exec 'store=storescu {host} {port} -aec {aet} FILE'
+
+    Without it people start it, and choose the case by the AE title that they call or by the port (--list shows both).
+    """
+    selection = _selection(options)
+    cases = [*catalogue.requestor_cases(), *(check.case for check in catalogue.requestor_checks())]
+    _check_selection(selection, cases)
+    if options["list_only"]:
+        return _list(catalogue.in_order(cases), selection, options["from_port"] or 0)
+    declaration = read_declaration(options["config"]) if options["config"] else Declaration()
+    reporter = Reporter(options)
+    run = trio.run(
+        test_requestor,
+        _invitation(declaration, options),
+        Listening(port=options["port"], from_port=options["from_port"] or 0, idle_seconds=options["wait"]),
+        _conditions(declaration, options),
+        selection,
+        reporter.progress,
+        min(options["parallel"], MOST_PROCESSES),
+    )
+    run.declared, run.configuration_digest = declaration.shown(), declaration.digest
+    return reporter.finish(run)
+
+
+def _invitation(declaration: Declaration, options: dict[str, Any]) -> Invitation:
+    commands = {}
+    does = list(options["does"] or declaration.does)
+    for text in options["commands"] or ([declaration.exec] if declaration.exec else []):
+        activity, equals, command = text.partition("=")
+        if not equals or activity not in ACTIVITIES:
+            activity, command = (does or ["echo"])[0], text
+        commands[activity] = command
+        if activity not in does:
+            does.append(activity)
+        try:
+            command.format(host="", port=0, aet="")
+        except (KeyError, IndexError, ValueError):
+            raise click.UsageError(f"{text!r}: only {{host}}, {{port}} and {{aet}} stand for something") from None
+    return Invitation(
+        commands=commands,
+        does=tuple(does or ["echo"]),
+        host=options["bind_to"],
+        ae_title=options["aet"],
+        exit_code_tells=options["exit_code_tells"],
+    )
+
+
+@conform.command()
+@click.argument("result", type=FILE)
+@click.option("--junit", type=FILE, metavar="FILE", help="Write a JUnit report.")
+@click.option("--markdown", type=FILE, metavar="FILE", help="Write a Markdown report.")
+@click.option("--html", type=FILE, metavar="FILE", help="Write an HTML report, a single file.")
+@click.option("--strict", is_flag=True, help="Failures of any level count.")
+@click.option("-v", "--verbose", count=True, help="Show warnings too; twice: the PDUs of what is shown.")
+def report(result: Path, **options: Any) -> int:
+    """Make other reports of RESULT, a file that --output wrote; without an option, print it."""
+    made = document.load(result)
+    if any(options[name] for name in ("junit", "markdown", "html")):
+        write_reports(made, options)
+    else:
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        for line in report_terminal.lines(made, colour=colour, verbose=options["verbose"]):
+            click.echo(line)
+    return 0
+
+
 def _selection(options: dict[str, Any]) -> Selection:
     levels = tuple(level for level in Level if level.word in options["levels"])
     return Selection(prefixes=options["cases"], without=options["without"], levels=levels)
@@ -130,11 +248,18 @@ def _check_selection(selection: Selection, cases: Sequence[Case]) -> None:
         raise click.UsageError(f"no case and no group is called {prefix!r}; --list shows them")
 
 
-def _list(cases: Sequence[Case], selection: Selection) -> int:
+def _list(cases: Sequence[Case], selection: Selection, from_port: int | None = None) -> int:
+    playable = [case for case in cases if selection.wants(case) and case.role is Role.REQUESTOR]
+    doors = (
+        {case.id: str(from_port + index) if from_port else title_of(case.id) for index, case in enumerate(playable)}
+        if from_port is not None
+        else {}
+    )
     for case in cases:
         if selection.wants(case):
             part = "looked at in passing" if case.role is Role.PASSIVE else case.stimulus
-            click.echo(f"{case.id:44} {case.level.word:13} {case.clause:20} {part}")
+            door = f"{doors.get(case.id, ''):10}" if doors else ""
+            click.echo(f"{door}{case.id:44} {case.level.word:13} {case.clause:20} {part}")
     return 0
 
 
@@ -240,8 +365,31 @@ def _compare(made: document.Document, baseline: document.Document) -> None:
 
 def write_reports(made: document.Document, options: dict[str, Any], run: Run | None = None) -> None:
     """The files that the options ask for."""
-    if options.get("output"):
-        _write(options["output"], document.dump(made))
+    if options.get("pcap_dir") and run is not None:
+        _write_captures(made, run, options["pcap_dir"])
+    strict = bool(options.get("strict"))
+    makers: dict[str, Callable[[document.Document], str]] = {
+        "output": document.dump,
+        "junit": lambda made: to_junit(made, strict=strict),
+        "markdown": to_markdown,
+        "html": to_html,
+    }
+    for name, make in makers.items():
+        if options.get(name):
+            _write(options[name], make(made))
+
+
+def _write_captures(made: document.Document, run: Run, directory: Path) -> None:
+    files = {case["id"]: case for case in made["cases"]}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for result in run.results:
+            if result.findings.wires:
+                path = directory / f"{result.case.id}.pcapng"
+                path.write_bytes(capture(result))
+                files[result.case.id]["capture"] = path.name
+    except OSError as error:
+        raise ConfigurationError(f"{directory} can't be written: {error.strerror}") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,6 +18,9 @@ from dulcet.conformance.kit.cases import (
     pdata,
     query,
     release_abort,
+    requestor_association,
+    requestor_dimse,
+    requestor_upper_layer,
     retrieve_get,
     retrieve_move,
     tcp,
@@ -59,13 +62,19 @@ def acceptor_checks() -> tuple[PassiveCheck, ...]:
 @cache
 def requestor_cases() -> tuple[Case, ...]:
     """What `dulcet conform scu` plays."""
-    return ()
+    return (*requestor_association.CASES, *requestor_upper_layer.CASES, *requestor_dimse.CASES)
 
 
 @cache
 def requestor_checks() -> tuple[PassiveCheck, ...]:
     """What it looks at in passing."""
-    return ()
+    return (
+        *requestor_association.CHECKS,
+        *requestor_upper_layer.CHECKS,
+        *outgoing.FRAGMENT_CHECKS,
+        *outgoing.COMMAND_CHECKS,
+        outgoing.NOT_INTERLEAVED,
+    )
 
 
 def in_order(cases: Sequence[Case]) -> list[Case]:

@@ -63,6 +63,8 @@ class Hosted:
         self.accepted: dict[int, tuple[str, str]] = {}
         """Context -> (abstract syntax, transfer syntax)."""
         self.stored: list[Message] = []
+        self.served = 0
+        """How many requests were answered."""
         self._assembler = Assembler()
         self._messages: list[Message] = []
 
@@ -116,6 +118,18 @@ class Hosted:
                 return Outcome("GARBAGE", (), str(error))
         return self._messages.pop(0)
 
+    async def first_command(self) -> Message | None:
+        """A message as soon as its command set has come, its data set still on the way; None when none comes."""
+        while True:
+            seen = await self.peer.next(self.seconds)
+            if seen is None or seen.end is not None or seen.octets[0] != 0x04:
+                return None
+            self._messages += self._assembler.pdu(seen.octets, seen.time)
+            if self._messages:
+                return self._messages.pop(0)
+            if self._assembler.command is not None:
+                return Message(self._assembler.context_id, self._assembler.command, None, seen.time)
+
     async def respond(
         self, message: Message, status: int, data: bytes | None = None, **others: int | str | bytes | None
     ) -> None:
@@ -159,8 +173,9 @@ class Hosted:
         if message.command.field == command_set.C_FIND_RQ and status == 0:
             for match in matches:
                 await self.respond(message, 0xFF00, match)
-        if message.command.field in (command_set.C_CANCEL_RQ,) or message.is_response:
+        if message.command.field == command_set.C_CANCEL_RQ or message.is_response:
             return
+        self.served += 1
         await self.respond(message, status, **_counters(message))
 
 

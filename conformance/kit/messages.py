@@ -54,6 +54,11 @@ class Assembler:
         self._data = bytearray()
 
     @property
+    def context_id(self) -> int:
+        """The context of what came last."""
+        return self._context_id
+
+    @property
     def command(self) -> CommandSet | None:
         """The command set of a message whose data set is still coming."""
         return self._whole

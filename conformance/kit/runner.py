@@ -59,7 +59,7 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     started, clock = datetime.now(UTC), trio.current_time()
     outcome, judgement = await _played(case, product, patience, findings)
     if outcome is not None:
-        judgement = _fair(case, patience, judge(case, outcome, findings.problems))
+        judgement = fair(case, patience, judge(case, outcome, findings.problems))
     assert judgement is not None
     result = CaseResult(
         case=case,
@@ -76,7 +76,7 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     return result
 
 
-def _fair(case: Case, patience: Patience, judgement: Judgement) -> Judgement:
+def fair(case: Case, patience: Patience, judgement: Judgement) -> Judgement:
     """ARTIM has no value in the standard: who has not declared one is not blamed for keeping a connection."""
     if case.waits_artim and judgement.code == "HANG" and not patience.artim_declared:
         text = f"still connected after {patience.until_artim:g} s; declare ARTIM to have this judged"

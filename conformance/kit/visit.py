@@ -16,6 +16,7 @@ from dulcet.errors import DecodeError, PeerUnavailableError
 from dulcet.ul.pdu import AAssociateAC, decode_pdu
 
 CONNECT_SECONDS = 5.0
+FIRST_MESSAGE_ID = 1001
 
 
 class PreconditionError(Exception):
@@ -169,7 +170,7 @@ class Association:
         }
         self._assembler = Assembler()
         self._messages: list[Message] = []
-        self._message_id = 0
+        self._message_id = FIRST_MESSAGE_ID - 1
 
     @property
     def limit(self) -> int:
@@ -183,7 +184,7 @@ class Association:
         return self
 
     def next_message_id(self) -> int:
-        """1, 2, 3 ..."""
+        """A number that no case chooses."""
         self._message_id += 1
         return self._message_id
 

@@ -1,7 +1,8 @@
-"""ul.pdata.out and dimse.cmd.out: what is looked at in everything that the product sends (PS3.8 Annex E, PS3.7 6.3.1)."""
+"""ul.pdata.out and dimse.cmd.out: looked at in all that the product sends (PS3.8 Annex E, PS3.7 6.3.1)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dulcet.conformance.kit import command_set
 from dulcet.conformance.kit.case import Case, Level, Role
@@ -81,7 +82,7 @@ def _no_empty(traffic: Traffic) -> Iterable[Look]:
 
 def _no_pair(traffic: Traffic) -> Iterable[Look]:
     for values in pdus_of(traffic):
-        pair = any(one.is_command == other.is_command for one, other in zip(values, values[1:], strict=False))
+        pair = any(one.is_command == other.is_command for one, other in pairwise(values))
         yield Look("two PDVs of one type in a PDU") if pair else FINE
 
 
@@ -215,9 +216,8 @@ def _data_set_type(sent: Sent) -> str:
 
 def is_status_of_the_standard(status: int) -> bool:
     """Whether a status is in a class of PS3.7 Annex C."""
-    return (
-        status in (0x0000, 0x0001, 0xFE00, 0xFF00, 0xFF01) or status >> 12 in (0xA, 0xB, 0xC) or status >> 8 in (1, 2)
-    )
+    single = (0x0000, 0x0001, 0xFE00, 0xFF00, 0xFF01)
+    return status in single or status >> 12 in (0xA, 0xB, 0xC) or status >> 8 in (0x01, 0x02)
 
 
 def _status(sent: Sent) -> str:
@@ -236,13 +236,14 @@ def _text_length(sent: Sent) -> str:
 def _requests_by_id(traffic: Traffic) -> dict[int, int] | None:
     """Message ID -> context of the kit's requests; None when the kit sent something that can't be matched."""
     found: dict[int, int] = {}
+    if not traffic.wire.is_whole:
+        return None
     for sent in commands_of(traffic, by_product=False):
         numbers = [element.number for element in sent.command.elements if element.tag == 0x0110]
-        if sent.command.fault or (
-            not sent.command.field & 0x8000 and sent.command.field != 0x0FFF and len(numbers) != 1
-        ):
+        is_request = not sent.command.field & 0x8000 and sent.command.field != command_set.C_CANCEL_RQ
+        if sent.command.fault or (is_request and len(numbers) != 1):
             return None
-        if numbers and not sent.command.field & 0x8000:
+        if is_request:
             found.setdefault(numbers[0], sent.context_id)
     return found
 
@@ -310,8 +311,10 @@ def passive(case_id: str, requirement: str, clause: str, level: Level, check: Ch
 
 FRAGMENT_CHECKS = (
     passive("ul.pdata.out.even", "Fragments have an even length.", "PS3.8 E.1", Q, _even),
-    passive("ul.pdata.out.mch-bits", "Bits 2 to 7 of the message control header are zero.", "PS3.8 E.2", Q, _control_bits),
-    passive("ul.pdata.out.one-message-per-pdu", "All PDVs of a PDU belong to one message.", "PS3.8 E.1", Q, _one_message),
+    passive("ul.pdata.out.mch-bits", "Bits 2 to 7 of the message control header are zero.", "PS3.8 E.2", Q,
+            _control_bits),
+    passive("ul.pdata.out.one-message-per-pdu", "All PDVs of a PDU belong to one message.", "PS3.8 E.1", Q,
+            _one_message),
     passive("ul.pdata.out.no-empty-pdv", "A PDV has data.", "PS3.8 E.1", Q, _no_empty),
     passive("ul.pdata.out.no-same-type-pair", "No PDU has two consecutive PDVs of one type.", "PS3.8 E.1", C, _no_pair),
     passive("ul.pdata.out.pcid-accepted", "Data go only over accepted contexts.", "PS3.8 7.6.1", Q, _accepted_context),

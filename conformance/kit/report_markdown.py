@@ -1,0 +1,88 @@
+"""The report as Markdown: for a wiki, a merge request, the summary of a CI job."""
+
+from collections.abc import Iterable
+
+from dulcet.conformance.kit.document import Document
+from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion
+
+
+def to_markdown(document: Document) -> str:
+    """The whole report."""
+    return "\n".join(_lines(document)) + "\n"
+
+
+def _lines(document: Document) -> Iterable[str]:
+    product, observed = document["product"], document["product"]["observed"]
+    part = "acceptor" if document["side"] == "scp" else "requestor"
+    yield f"# Conformance of {_text(product['address'])} as {part}"
+    yield ""
+    yield " ".join(conclusion(document))
+    yield ""
+    yield from _facts(document, observed)
+    yield ""
+    yield from _table(document)
+    for word, title in (("FAIL", "Failures"), ("WARN", "Warnings"), ("INCONCLUSIVE", "Inconclusive")):
+        cases = [case for case in document["cases"] if case["verdict"] == word]
+        if cases:
+            yield ""
+            yield f"## {title}"
+            for case in cases:
+                yield from _case(case)
+    skipped = [case for case in document["cases"] if case["verdict"] == "SKIP"]
+    if skipped:
+        yield ""
+        yield "## Skipped"
+        yield ""
+        for case in skipped:
+            yield f"- `{case['id']}`: {_text(case['explanation'])}"
+
+
+def _facts(document: Document, observed: Document) -> Iterable[str]:
+    kit = document["kit"]
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| kit | dulcet {kit['version']}, catalogue {kit['catalogue']}, {kit['standard']} |"
+    yield f"| run | {document['started']}, {document['seconds']:.0f} s |"
+    yield f"| command | `{_text(document['command_line'])}` |"
+    if document["configuration_sha256"]:
+        yield f"| configuration | SHA-256 `{document['configuration_sha256']}` |"
+    for name, value in document["product"]["declared"].items():
+        yield f"| declared {name} | {_text(str(value))} |"
+    yield f"| claims | {', '.join(f'{name} ({how})' for name, how in document['product']['claims'].items())} |"
+    for name in ("implementation_class_uid", "implementation_version_name", "maximum_length_received", "artim_seconds"):
+        if observed[name] not in (None, ""):
+            yield f"| observed {name.replace('_', ' ')} | {_text(str(observed[name]))} |"
+
+
+def _table(document: Document) -> Iterable[str]:
+    yield f"| group | {' | '.join(VERDICTS)} |"
+    yield f"|---|{'---:|' * len(VERDICTS)}"
+    for name, counts in document["summary"]["groups"].items():
+        yield f"| {name} | {' | '.join(str(counts.get(verdict, 0) or '') for verdict in VERDICTS)} |"
+    total = document["summary"]["verdicts"]
+    yield f"| **all** | {' | '.join(str(total.get(verdict, 0) or '') for verdict in VERDICTS)} |"
+
+
+def _case(case: Document) -> Iterable[str]:
+    waived = f" waived: {_text(case['waiver'])}" if case["waiver"] else ""
+    yield ""
+    yield f"### `{case['id']}` {case['code']}{waived}"
+    yield ""
+    yield f"{_text(case['requirement'])} [{case['clause']}]({case['link']}), {case['level']}"
+    yield ""
+    yield f"- stimulus: {_text(case['stimulus'])}"
+    if case["allowed"]:
+        yield f"- expected: {' or '.join(f'`{pattern}`' for pattern in case['allowed'])}"
+    yield f"- observed: {_text(case['observed'] or case['explanation'])}"
+    if case["problems"] or case["verdict"] == "INCONCLUSIVE" or case["role"] == "passive":
+        yield f"- because: {_text(case['explanation'])}"
+    if case["note"]:
+        yield f"- note: {_text(case['note'])}"
+    yield f"- again: `{_text(case['run_again'])}`"
+
+
+def _text(text: str) -> str:
+    """Nothing of it is markup."""
+    for mark in ("\\", "|", "`", "*", "_", "<", "[", "]"):
+        text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")
+    return text
