@@ -60,9 +60,17 @@ def _encode(text: str, character_set: str) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         octets = encode_string(text, _encodings(character_set))
-    if decode_text(octets, character_set) != text:
+    if decode_text(octets, character_set) != text or _is_beyond_the_default(octets, character_set):
         raise ValueError(f"{text!r} can't be written in the character set {character_set}")
     return octets
+
+
+def _is_beyond_the_default(octets: bytes, character_set: str) -> bool:
+    """Whether 8-bit octets stand where the default repertoire, ISO-IR 6, is in force."""
+    if character_set.partition("\\")[0] not in ("", "ISO_IR 6", "ISO 2022 IR 6"):
+        return False
+    first, *others = octets.split(b"\x1b")
+    return not all(part.isascii() for part in (first, *(part for part in others if part.startswith(b"(B"))))
 
 
 @lru_cache(maxsize=64)

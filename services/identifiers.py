@@ -88,11 +88,11 @@ class Identifier:
         """As pydicom has it, made anew each time."""
         from pydicom.filereader import read_dataset
 
-        elements = self.elements  # what pydicom could not read raises here
-        data_set = read_dataset(BytesIO(encode_elements(elements, EXPLICIT_VR_LITTLE_ENDIAN)), False, True)
-        if SPECIFIC_CHARACTER_SET not in data_set and self.character_set:
-            data_set.SpecificCharacterSet = self.character_set.split("\\")
-        return data_set
+        elements = dict(self.elements)  # what pydicom could not read raises here
+        if self.declared_character_set:
+            terms = padded(b"CS", self.declared_character_set.encode("ascii", "replace"))
+            elements[SPECIFIC_CHARACTER_SET] = Element(b"CS", terms)
+        return read_dataset(BytesIO(encode_elements(elements, EXPLICIT_VR_LITTLE_ENDIAN)), False, True)
 
 
 def value_text(element: Element, character_set: str) -> str:
