@@ -56,7 +56,7 @@ class VaultArchive:
         self._readers = trio.CapacityLimiter(READING_THREADS)
 
     def close(self) -> None:
-        """Let go of the index. What was not indexed yet is found at the next start."""
+        """Let go of the index, when `run` has ended. What was not indexed yet is found at the next start."""
         self._index.close()
 
     # Objects come ---------------------------------------------------------------------------------------------------
@@ -114,20 +114,23 @@ class VaultArchive:
                 self._failed(error)
                 return
             changed += len(found) + len(gone)
-            await self._take_in((), gone)
-            for start in range(0, len(found), BATCH_OBJECTS):
-                await self._take_in(found[start : start + BATCH_OBJECTS], ())
+            batches = [found[start : start + BATCH_OBJECTS] for start in range(0, len(found), BATCH_OBJECTS)]
+            for paths in batches or [[]]:
+                if not await self._take_in(paths, gone):
+                    return
+                gone = []
             while self._waiting:
                 await self._take_in_waiting()
         self._tell("index.ready", changed=changed)
 
-    async def _take_in(self, paths: Sequence[Path], gone: Sequence[str]) -> None:
-        if not paths and not gone:
-            return
+    async def _take_in(self, paths: Sequence[Path], gone: Sequence[str]) -> bool:
         try:
-            await trio.to_thread.run_sync(self._index.take_in, paths, gone)
+            if paths or gone:
+                await trio.to_thread.run_sync(self._index.take_in, paths, gone)
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
+            return False
+        return True
 
     def _failed(self, error: Exception) -> None:
         self._look_at = trio.current_time() + RETRY_SECONDS

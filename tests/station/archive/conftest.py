@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import trio
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -76,3 +77,28 @@ def data_set():
 def new_vault():
     """Makes another."""
     return Vault
+
+
+class Told(list):
+    """What was written to the log; a test can wait for it."""
+
+    def __init__(self):
+        super().__init__()
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    def __call__(self, event, about=None, **values):
+        self.append((event, values))
+        self._waiting.unpark_all()
+
+    async def wait(self, event, count=1):
+        """The values of the last of so many such events."""
+        with trio.fail_after(30):
+            while sum(each == event for each, _ in self) < count:
+                await self._waiting.park()
+        return [values for each, values in self if each == event][-1]
+
+
+@pytest.fixture
+def new_told():
+    """Makes a log."""
+    return Told

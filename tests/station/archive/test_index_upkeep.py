@@ -1,0 +1,241 @@
+"""The archive while objects come: found as soon as acknowledged, and never lost for what happens to the index."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from dulcet.errors import ArchiveError
+from dulcet.services.identifiers import Identifier, encode_identifier
+from dulcet.services.placing import StoredObject
+from dulcet.services.query import read_retrieval, read_search
+from dulcet.services.query_models import STUDY_ROOT
+from dulcet.station import archive as archive_module
+from dulcet.station.archive import VaultArchive
+from dulcet.station.destinations import Destinations
+from dulcet.station.index import FILE_NAME
+
+IMPLICIT = "1.2.840.10008.1.2"
+LEVEL, STUDY = 0x00080052, 0x0020000D
+
+
+def identifier(keys):
+    return Identifier(encode_identifier(keys, IMPLICIT), IMPLICIT)
+
+
+def stored(path: Path, **changed):
+    uid = path.stem.partition("~")[0]
+    values = {
+        "path": path,
+        "octets": 1,
+        "sop_class_uid": "1.2",
+        "sop_instance_uid": uid,
+        "transfer_syntax_uid": IMPLICIT,
+    }
+    return StoredObject(**values | changed)
+
+
+async def studies(archive):
+    await archive.settled()
+    search = read_search(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: ""}), relational=False, date_time=False)
+    return sorted(row[0] for row in (await archive.page(search, 0, 5.0)).rows)
+
+
+@pytest.fixture
+async def running(vault, new_told):
+    """Archives that run until the test is over."""
+    made = []
+    async with trio.open_nursery() as nursery:
+
+        async def run(**options):
+            archive = VaultArchive(vault.directory, new_told(), **options)
+            nursery.start_soon(archive.run)
+            made.append(archive)
+            if options.get("looks_at_start", True):
+                await archive._tell.wait("index.ready")
+            return archive
+
+        yield run
+        nursery.cancel_scope.cancel()
+    for archive in made:
+        archive.close()
+
+
+async def test_an_object_is_found_when_it_was_acknowledged(vault, running):
+    archive = await running()
+    for number in range(3):
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")))
+        assert await studies(archive) == [f"1.2.{each}" for each in range(number + 1)]
+
+
+async def test_many_objects_are_taken_in_together(vault, running, monkeypatch):
+    archive = await running()
+    await studies(archive)
+    batches, take_in = [], archive._index.take_in
+
+    def counted(paths, gone):
+        batches.append(len(paths))
+        return take_in(paths, gone)
+
+    monkeypatch.setattr(archive._index, "take_in", counted)
+    for number in range(50):
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID="1.2.1")))
+    await studies(archive)
+    assert batches == [50]
+
+
+async def test_what_lies_there_at_the_start_is_found(vault, running):
+    vault.put("1.9.1", StudyInstanceUID="1.2.1")
+    archive = await running()
+    assert await archive._tell.wait("index.ready") == {"changed": 1}
+    assert await studies(archive) == ["1.2.1"]
+
+
+async def test_of_several_processes_one_looks_through(vault, running):
+    vault.put("1.9.1", StudyInstanceUID="1.2.1")
+    archive = await running(looks_at_start=False)
+    archive.stored(stored(vault.put("1.9.2", StudyInstanceUID="1.2.2")))
+    assert await studies(archive) == ["1.2.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"), [("1.9.1~0123456789ab", {"is_conflict": True}), ("1.9.1", {"is_duplicate": True})]
+)
+async def test_what_is_no_new_entry(vault, running, name, changed):
+    archive = await running(looks_at_start=False)
+    archive.stored(stored(vault.put().with_stem(name), **changed))
+    assert archive._acknowledged == 0
+
+
+async def test_an_object_that_took_the_place_of_another(vault, running):
+    archive = await running()
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")))
+    assert await studies(archive) == ["1.2.1"]
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.2"), is_conflict=True))
+    assert await studies(archive) == ["1.2.2"]
+
+
+async def test_a_failure_of_the_index_is_made_good_later(vault, running, monkeypatch):
+    """The object stays acknowledged, the store is not told, and the next look through the directory finds it."""
+    monkeypatch.setattr(archive_module, "RETRY_SECONDS", 0.1)
+    archive = await running()
+    await studies(archive)
+    update, failures = archive._index.update, [sqlite3.OperationalError("database or disk is full")] * 2
+
+    def fail_twice(*arguments):
+        if failures:
+            raise failures.pop()
+        update(*arguments)
+
+    monkeypatch.setattr(archive._index, "update", fail_twice)
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")))
+    assert await studies(archive) == []
+    assert await archive._tell.wait("index.failed", 2) == {"reason": "database or disk is full"}
+    await archive._tell.wait("index.ready", 2)
+    assert await studies(archive) == ["1.2.1"]
+
+
+async def test_more_than_can_wait_is_found_later(vault, running, monkeypatch):
+    monkeypatch.setattr(archive_module, "MAX_WAITING", 2)
+    monkeypatch.setattr(archive_module, "RETRY_SECONDS", 0.05)
+    archive = await running()
+    for number in range(5):
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")))
+    assert archive._acknowledged == 2
+    await archive._tell.wait("index.ready", 2)
+    assert len(await studies(archive)) == 5
+
+
+def test_an_archive_that_does_not_keep_up_keeps_no_query_waiting(vault, new_told):
+    async def main():
+        archive = VaultArchive(vault.directory, new_told())  # and nobody runs it
+        archive.stored(stored(vault.put()))
+        started = trio.current_time()
+        await archive.settled()
+        archive.close()
+        return trio.current_time() - started
+
+    assert trio.run(main, clock=MockClock(autojump_threshold=0)) == archive_module.SETTLE_SECONDS
+
+
+async def test_objects_to_send_are_files_of_the_vault(vault, running):
+    archive = await running()
+    path = vault.put("1.9.1", StudyInstanceUID="1.2.1")
+    archive.stored(stored(path))
+    await archive.settled()
+    retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
+    (found,) = await archive.objects(retrieval, 10, 5.0)
+    assert found.name == str(path)
+    with found.open() as opened:
+        assert opened.size > 100
+
+
+async def test_an_index_that_cannot_be_read_is_an_answer(vault, running, monkeypatch):
+    archive = await running()
+    await studies(archive)
+
+    def broken(*_arguments):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(archive._index, "page", broken)
+    with pytest.raises(ArchiveError, match="can't be read"):
+        await studies(archive)
+    monkeypatch.setattr(archive._index, "headers", broken)
+    retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
+    with pytest.raises(ArchiveError, match="can't be read"):
+        await archive.objects(retrieval, 10, 5.0)
+    assert (vault.directory / FILE_NAME).exists()
+
+
+# Destinations -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def book(tmp_path):
+    path = tmp_path / "nodes.toml"
+    path.write_text('[A]\nae_title = "STORE"\nhost = "192.0.2.1"\nport = 104\nno_convert = true\n')
+    return path
+
+
+def test_a_destination_is_a_node_by_its_title(book):
+    destinations = Destinations(book, "ARCHIVE")
+    found = destinations.find("STORE")
+    assert (found.peer.host, found.peer.port, found.peer.ae_title) == ("192.0.2.1", 104, "STORE")
+    assert found.peer.calling_ae_title == "ARCHIVE"
+    assert found.convert is False
+    for title in ("A", "store", "192.0.2.1:104", "", "STORE@192.0.2.1:104", "../nodes"):
+        assert destinations.find(title) is None
+    assert destinations.find("STORE           ") == found
+
+
+def test_the_book_is_read_again_when_it_changes(book):
+    destinations = Destinations(book, "ARCHIVE")
+    assert destinations.find("OTHER") is None
+    book.write_text('[B]\nae_title = "OTHER"\nhost = "localhost"\nport = 105\ncalling_ae_title = "US"\n')
+    found = destinations.find("OTHER")
+    assert (found.peer.port, found.peer.calling_ae_title) == (105, "US")
+    assert destinations.find("STORE") is None
+    book.unlink()
+    assert destinations.find("OTHER") is None
+
+
+def test_what_is_wrong_with_the_book_is_told_and_the_rest_is_used(book):
+    book.write_text(book.read_text() + '[bad]\nae_title = "X"\nport = 1\n')
+    destinations = Destinations(book, "ARCHIVE")
+    (fault,) = destinations.read()
+    assert "host is missing" in fault
+    assert destinations.find("STORE") is not None
+    book.write_text("no TOML")
+    assert len(destinations.read()) == 1
+    assert destinations.find("STORE") is None
+
+
+def test_a_node_whose_certificates_cannot_be_read_is_no_destination(book):
+    book.write_text('[A]\nae_title = "STORE"\nhost = "h"\nport = 2762\ntls = true\ntls_ca = "nowhere.pem"\n')
+    assert Destinations(book, "ARCHIVE").find("STORE") is None
+
+
+def test_without_a_book_there_is_no_destination():
+    assert Destinations(None, "ARCHIVE").find("STORE") is None
