@@ -143,6 +143,7 @@ class Connection:
         self._refuse = refuse
         self._on_transition = on_transition
         self._is_deaf = False
+        self._request_octets = b""
 
     # What the transport says ----------------------------------------------------------------------------------------
 
@@ -212,9 +213,9 @@ class Connection:
         """
         if not isinstance(pdu, AAssociateRQ):
             return self._event(_REQUESTED[type(pdu)], pdu)
-        pdu.encode()  # what can't be sent is refused now, not when a connection has been opened for it
+        octets = pdu.encode()  # what can't be sent is refused now, not when a connection has been opened for it
         effects = self._event(Event.EVT1, pdu)
-        self.request = pdu
+        self.request, self._request_octets = pdu, octets
         return effects
 
     def reject_received(self, cause: DecodeError) -> tuple[Effect, ...]:
@@ -282,7 +283,7 @@ class Connection:
                 return Indicate(pdu, deviations)
             case Step.SEND:
                 assert pdu is not None
-                return Send((pdu.encode(),))
+                return Send((self._request_octets if pdu is self.request else pdu.encode(),))
             case Step.SEND_REJECT:
                 assert refusal is not None
                 return Send((refusal.encode(),))
