@@ -3,7 +3,7 @@
 from dulcet.errors import DecodeError
 from dulcet.ul.framing import MIN_PDU_LENGTH
 from dulcet.ul.items import APPLICATION_CONTEXT_NAME, PresentationContextAC, PresentationContextRQ
-from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU
+from dulcet.ul.pdu import PROTOCOL_VERSION, AAssociateAC, AAssociateRQ, AnyPDU
 
 MAX_PRESENTATION_CONTEXTS = 128  # the odd numbers from 1 to 255
 MAX_TRANSFER_SYNTAXES = 128  # for each context; there are not as many in use
@@ -20,6 +20,8 @@ def why_invalid(pdu: AnyPDU, request: AAssociateRQ | None) -> DecodeError | None
 
 
 def _invalid_request(pdu: AAssociateRQ) -> DecodeError | None:
+    if not pdu.protocol_version & PROTOCOL_VERSION:
+        return None  # AE-6 rejects it, whatever another version has in it
     contexts = pdu.presentation_contexts
     wrong = _wrong_context_ids(contexts, "9-13")
     if wrong is not None:

@@ -6,11 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# A busy machine is no failure: nothing here is judged by the clock.
-settings.register_profile("dulcet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("dulcet")
 
 GOLDEN = Path(__file__).parents[1] / "data" / "ul"
 

@@ -150,6 +150,13 @@ def test_a_version_without_bit_0_is_rejected_before_anybody_is_asked(version: in
     assert seen == []
 
 
+def test_another_version_is_rejected_as_such_whatever_its_contexts_are() -> None:
+    connection = listening()
+    contexts = [PresentationContextRQ.propose(context_id, VERIFICATION, [IMPLICIT]) for context_id in (2, 2)]
+    request = replace(REQUEST, protocol_version=2, items=(*REQUEST.items, *contexts))
+    assert connection.receive(request.encode())[1] == Send((AAssociateRJ(result=1, source=2, reason=2).encode(),))
+
+
 def test_refuse_sees_the_request_and_its_answer_goes_out() -> None:
     seen: list[AAssociateRQ] = []
     connection = listening(refuse=lambda request: seen.append(request) or REJECTED_LOCAL_LIMIT)
