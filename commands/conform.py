@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import shlex
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -278,10 +279,21 @@ def _product(words: Sequence[str], declaration: Declaration, options: dict[str, 
         bad_user=declaration.bad_user,
         tls=tls,
         tls_name=options["tls_name"],
+        make_tls=None if tls is None else _tls_maker(options, options["tls_cert"]),
+        make_tls_without_certificate=None if tls is None else _tls_maker(options, None),
         move_destination=declaration.move_destination,
         move_port=declaration.move_port,
         parallel=options["parallel"],
     )
+
+
+def _tls_maker(options: dict[str, Any], certificate: Path | None) -> Callable[[], ssl.SSLContext]:
+    def make() -> ssl.SSLContext:
+        context = tls_client(True, options["tls_ca"], certificate, options["tls_key"] if certificate else None)
+        assert context is not None
+        return context
+
+    return make
 
 
 def _refuse_strangers(host: str, owned: bool) -> None:

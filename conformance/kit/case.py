@@ -89,4 +89,4 @@ class Case:
         parts = self.id.split(".")
         if parts[:2] == ["ul", "assoc"]:
             return ".".join(parts[:3])
-        return ".".join(parts[:2])
+        return parts[0] if parts[0] == "tls" else ".".join(parts[:2])

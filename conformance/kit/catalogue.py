@@ -20,10 +20,12 @@ from dulcet.conformance.kit.cases import (
     release_abort,
     requestor_association,
     requestor_dimse,
+    requestor_tls,
     requestor_upper_layer,
     retrieve_get,
     retrieve_move,
     tcp,
+    tls,
 )
 from dulcet.conformance.kit.passive import PassiveCheck
 
@@ -50,6 +52,7 @@ def acceptor_cases() -> tuple[Case, ...]:
         *retrieve_get.CASES,
         *retrieve_move.CASES,
         *normalized.CASES,
+        *tls.CASES,
     )
 
 
@@ -62,7 +65,7 @@ def acceptor_checks() -> tuple[PassiveCheck, ...]:
 @cache
 def requestor_cases() -> tuple[Case, ...]:
     """What `dulcet conform scu` plays."""
-    return (*requestor_association.CASES, *requestor_upper_layer.CASES, *requestor_dimse.CASES)
+    return (*requestor_association.CASES, *requestor_upper_layer.CASES, *requestor_dimse.CASES, *requestor_tls.CASES)
 
 
 @cache

@@ -37,7 +37,7 @@ from dulcet.conformance.kit.product import CLAIM_NAMES
 from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.escape import quote
 
-ACTIVITIES = ("echo", "store", "find", "get", "move")
+ACTIVITIES = ("echo", "store", "find", "find-cancel", "get", "move", "tls")
 
 _TABLES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "product": {

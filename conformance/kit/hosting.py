@@ -1,8 +1,8 @@
 """The kit as acceptor of one association: answers a request as a case wants, receives messages, responds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from dulcet.conformance.kit import command_set, stimuli
 from dulcet.conformance.kit.command_set import DATA_SET, NO_DATA_SET
@@ -179,7 +179,7 @@ class Hosted:
         await self.respond(message, status, **_counters(message))
 
 
-def _counters(message: Message) -> Mapping[str, int | None]:
+def _counters(message: Message) -> dict[str, Any]:
     if message.command.field in (command_set.C_MOVE_RQ, command_set.C_GET_RQ):
         return {"x1021": 0, "x1022": 0, "x1023": 0, "x1000": None}
     return {}

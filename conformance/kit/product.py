@@ -1,7 +1,7 @@
 """The product under test: where it is, what it claims, and how patient the kit is with it."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dulcet.conformance.kit import stimuli
@@ -90,6 +90,10 @@ class Product:
     """A user identity that the product should refuse."""
     tls: ssl.SSLContext | None = None
     tls_name: str | None = None
+    make_tls: Callable[[], ssl.SSLContext] | None = None
+    """A new context as `tls` is, for a case to restrict."""
+    make_tls_without_certificate: Callable[[], ssl.SSLContext] | None = None
+    """The same without our certificate."""
     move_destination: str = ""
     """The AE title by which the product knows the kit's second listener."""
     move_port: int = 0

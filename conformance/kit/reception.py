@@ -56,6 +56,8 @@ class Reception:
         self._began = trio.current_time()
         self._peers: list[RawPeer] = []
         self._process: trio.Process | None = None
+        self._wants_bare = False
+        self._bare, self._bare_taken = trio.open_memory_channel[trio.abc.Stream](64)
         self._connections, self._taken = trio.open_memory_channel[RawPeer](64)
 
     def problem(self, code: str, explanation: str) -> None:
@@ -107,6 +109,9 @@ class Reception:
 
     async def take(self, stream: trio.abc.Stream) -> None:
         """A connection of the product, from whichever listener; held until the case ends."""
+        if self._wants_bare:
+            self._bare.send_nowait(stream)
+            await trio.sleep_forever()
         wire = Wire(len(self.findings.wires) + 1, kit_connected=False)
         self.findings.wires.append(wire)
         peer = RawPeer(stream, wire, self._began)
@@ -114,6 +119,13 @@ class Reception:
         self._connections.send_nowait(peer)
         await peer.run()
         await trio.sleep_forever()
+
+    async def bare_connection(self) -> trio.abc.Stream:
+        """The product's connection before anything was read from it. PreconditionError when it makes none."""
+        self._wants_bare = True
+        with trio.move_on_after(self.invitation.connect_seconds):
+            return await self._bare_taken.receive()
+        raise PreconditionError(f"the product did not connect within {self.invitation.connect_seconds:g} s")
 
     async def connection(self) -> RawPeer:
         """The product's next connection. PreconditionError when it makes none."""

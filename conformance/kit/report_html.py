@@ -10,7 +10,8 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --PASS: #1a7f37; --WARN: #9a6700; --FAIL: #cf222e;
   --INCONCLUSIVE: #8250df; --SKIP: #6e7781; --WAIVED: #0969da; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: left; }
+table { border-collapse: collapse; }
+td, th { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 details { border-bottom: 1px solid var(--line); padding: .3rem 0; } summary { cursor: pointer; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; padding: .5rem; background: #8881; }

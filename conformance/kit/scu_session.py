@@ -25,7 +25,7 @@ from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
 from dulcet.conformance.kit.visit import Findings, PreconditionError
 from dulcet.errors import ConfigurationError, DulcetError
 
-ACTIVITIES = ("echo", "store", "find", "find-cancel", "get", "move")
+ACTIVITIES = ("echo", "store", "find", "find-cancel", "get", "move", "tls")
 _TITLE_AT = slice(10, 26)  # of the A-ASSOCIATE-RQ
 
 

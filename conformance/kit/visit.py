@@ -51,6 +51,11 @@ class Visit:
         self._nursery = nursery
         self._began = trio.current_time()
         self._peers: list[RawPeer] = []
+        self._kept: list[trio.abc.AsyncResource] = []
+
+    def keep(self, resource: trio.abc.AsyncResource) -> None:
+        """Close this when the case ends."""
+        self._kept.append(resource)
 
     def problem(self, code: str, explanation: str) -> None:
         """The product did something wrong beside the outcome."""
@@ -106,6 +111,9 @@ class Visit:
         """Close what is still open."""
         for peer in self._peers:
             await peer.close()
+        for resource in self._kept:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(resource)
 
     async def ask(self, request: stimuli.Request, tested: tuple[int, ...] = (1,), *, judged: bool = True) -> "Asked":
         """Send an A-ASSOCIATE-RQ; whatever comes is the outcome."""
@@ -263,10 +271,10 @@ class Association:
             self.visit.problem("UNUSABLE_AFTER", f"A-RELEASE-RQ afterwards gave {outcome.explain()}")
 
 
-def echo_rq(message_id: int) -> bytes:
+def echo_rq(message_id: int, sop_class: str = VERIFICATION) -> bytes:
     """The command set of a C-ECHO-RQ (PS3.7 Table 9.3-12)."""
     return command_set.encode(
-        {0x0002: VERIFICATION, 0x0100: command_set.C_ECHO_RQ, 0x0110: message_id, 0x0800: command_set.NO_DATA_SET}
+        {0x0002: sop_class, 0x0100: command_set.C_ECHO_RQ, 0x0110: message_id, 0x0800: command_set.NO_DATA_SET}
     )
 
 

@@ -323,7 +323,7 @@ async def _nothing_after_rejection(visit: Visit) -> Outcome:
     outcome = asked.outcome
     if outcome.word != "RJ":
         return outcome
-    seen = await asked.peer.next(max(visit.patience.settle, 1.0))
+    seen = await asked.peer.next(4 * visit.patience.settle)
     return Outcome("QUIET") if seen is None or seen.end is not None else Outcome("SENT", (), seen.octets[:16].hex(" "))
 
 

@@ -4,8 +4,9 @@ from dulcet.conformance.kit import command_set, stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.command_set import C_ECHO_RQ, NO_DATA_SET, element, encode, joined
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.stimuli import context
-from dulcet.conformance.kit.synthetic import CT_IMAGE_STORAGE, ct_image, find_rq, store_rq, study_query
+from dulcet.conformance.kit.synthetic import ct_image, find_rq, store_rq, study_query
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
 from dulcet.dimse.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -20,8 +21,8 @@ NORMAL = ("RSP(0000)",)
 FAILURE = "RSP(Axxx|Cxxx|01xx|02xx)"
 STORED = "RSP(0000|B000|B006|B007)"
 ONE_MEBIOCTET = 1024 * 1024
-_VALUES = {0x0002: VERIFICATION, 0x0100: C_ECHO_RQ, 0x0110: 1, 0x0800: NO_DATA_SET}
-_ELEMENTS = {tag: element(tag, value) for tag, value in _VALUES.items()}
+_VALUES: dict[int, int | str | bytes | None] = {0x0002: VERIFICATION, 0x0100: C_ECHO_RQ, 0x0110: 1, 0x0800: NO_DATA_SET}
+_ELEMENTS = {tag: element(tag, value) for tag, value in _VALUES.items() if value is not None}
 
 
 def case(

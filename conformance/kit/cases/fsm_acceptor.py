@@ -25,7 +25,7 @@ def _in_sta2(octets: bytes | None, event: Event) -> Play:
 
 async def _silent_in_sta1(visit: Visit) -> Outcome:
     peer = await visit.connect()
-    return await peer.outcome(1.0)
+    return await peer.outcome(4 * visit.patience.settle)
 
 
 async def _request_in_sta2(visit: Visit) -> Outcome:

@@ -8,8 +8,9 @@ from dulcet.conformance.kit.cases.query import QUERY_IMAGES
 from dulcet.conformance.kit.cases.retrieve_get import run_get
 from dulcet.conformance.kit.exchange import Kind
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.stimuli import context, implementation_class, maximum_length
-from dulcet.conformance.kit.synthetic import CT_IMAGE_STORAGE, find_rq, study_query
+from dulcet.conformance.kit.synthetic import find_rq, study_query
 from dulcet.conformance.kit.visit import Association, Visit
 from dulcet.dimse.uids import STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 
@@ -26,7 +27,7 @@ def _announces(octets: int) -> Play:
         finds = STUDY_ROOT_FIND in product.sop_classes
         if retrieves:
             await ensure_stored(visit, QUERY_IMAGES)
-            contexts = (context(1, STUDY_ROOT_GET), context(3, CT_IMAGE_STORAGE))
+            contexts: tuple[bytes, ...] = (context(1, STUDY_ROOT_GET), context(3, CT_IMAGE_STORAGE))
         else:
             contexts = (context(1, STUDY_ROOT_FIND if finds else VERIFICATION),)
         request = product.request(*contexts)

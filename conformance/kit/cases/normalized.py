@@ -75,8 +75,13 @@ async def _event_report(visit: Visit) -> Outcome:
         return report
     if report.command.field != command_set.N_EVENT_REPORT_RQ:
         return report.outcome()
-    reply = {0x0002: STORAGE_COMMITMENT_PUSH_MODEL, 0x0100: command_set.N_EVENT_REPORT_RSP, 0x0800: NO_DATA_SET,
-             0x0120: report.command.number(0x0110) or 0, 0x0900: 0}  # fmt: skip
+    reply: dict[int, int | str | bytes | None] = {
+        0x0002: STORAGE_COMMITMENT_PUSH_MODEL,
+        0x0100: command_set.N_EVENT_REPORT_RSP,
+        0x0120: report.command.number(0x0110) or 0,
+        0x0800: NO_DATA_SET,
+        0x0900: 0,
+    }
     await association.request_message(report.context_id, encode(reply))
     return Outcome("REPORTED")
 

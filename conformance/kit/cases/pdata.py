@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.stimuli import COMMAND, LAST, UNKNOWN_UID, context, fragments, p_data, pdu, pdv
-from dulcet.conformance.kit.synthetic import CT_IMAGE_STORAGE, ct_image, store_rq
+from dulcet.conformance.kit.synthetic import ct_image, store_rq
 from dulcet.conformance.kit.visit import Association, Visit, echo_rq
 from dulcet.dimse.uids import VERIFICATION
 

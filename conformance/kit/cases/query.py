@@ -66,7 +66,7 @@ async def responses(association: Association, message_id: int, field_value: int 
 async def ask(visit: Visit, identifier: bytes | None, **command: int | str | bytes | None) -> Found:
     """One C-FIND on its own association, released afterwards."""
     association = await associate_for_find(visit)
-    await association.request_message(1, find_rq(1, **command), identifier)
+    await association.request_message(1, find_rq(1, STUDY_ROOT_FIND, **command), identifier)
     found = await responses(association, 1)
     if found.outcome.word == "RSP":
         await association.release()

@@ -6,9 +6,10 @@ from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.passive import FINE, Look, PassiveCheck, Traffic
+from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.raw_peer import outcome_of
 from dulcet.conformance.kit.stimuli import COMMAND, abort, p_data, pdu, pdv
-from dulcet.conformance.kit.synthetic import CT_IMAGE_STORAGE, ct_image, find_rq, store_rq, study_query
+from dulcet.conformance.kit.synthetic import ct_image, find_rq, store_rq, study_query
 from dulcet.conformance.kit.visit import Visit, echo_rq
 from dulcet.dimse.uids import STUDY_ROOT_FIND
 from dulcet.ul.reasons import ABORT_REASONS

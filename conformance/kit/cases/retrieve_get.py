@@ -10,8 +10,9 @@ from dulcet.conformance.kit.cases.echo_store import ensure_stored
 from dulcet.conformance.kit.cases.query import QUERY_IMAGES, STUDY
 from dulcet.conformance.kit.messages import Message
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.stimuli import context
-from dulcet.conformance.kit.synthetic import CT_IMAGE_STORAGE, cancel_rq, elements_of, query, query_rq, uid
+from dulcet.conformance.kit.synthetic import cancel_rq, elements_of, query, query_rq, uid
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit
 from dulcet.dimse.uids import STUDY_ROOT_GET
 
