@@ -180,6 +180,24 @@ class Disk:
         ]
 
 
+def moments(recording):
+    """The trees that a crash may leave, for the start and after each change."""
+    disk = Disk()
+    for change in (None, *recording.changes):
+        if change is not None:
+            disk.apply(change)
+        yield list(disk.images())
+
+
+def octets_of_files(tree):
+    """The contents of every file in a tree."""
+    if isinstance(tree, bytes):
+        yield tree
+        return
+    for _, below in tree:
+        yield from octets_of_files(below)
+
+
 def images(recording):
     """(what was acknowledged, tree) for every crash there may be, each pair once."""
     disk, seen = Disk(), set()

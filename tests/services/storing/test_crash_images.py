@@ -105,6 +105,19 @@ async def test_a_resend_never_harms_after_any_crash(crash, durability, on_confli
     assert crash.losses(replaces=on_conflict is OnConflict.REPLACE) == set()
 
 
+@pytest.mark.parametrize("durability", DURABLE)
+async def test_a_resend_never_harms_until_the_other_is_surely_there(crash, durability):
+    """At no moment may a crash leave either this one or that one."""
+    storage = crash.storage(durability=durability, on_conflict=OnConflict.REPLACE)
+    await crash.store(storage)
+    start = len(crash.recording.changes)
+    await crash.store(storage, pixels=b"others")
+    one, other = crash.sent["1.2.3"]
+    for trees in list(crash.model.moments(crash.recording))[start:]:
+        contents = [list(crash.model.octets_of_files(tree)) for tree in trees]
+        assert any(all(any(file.endswith(octets) for file in image) for image in contents) for octets in (one, other))
+
+
 async def test_a_resend_never_harms_what_a_storage_without_promises_had_stored(crash):
     """What is acknowledged as being there already has to be there after a crash, too."""
     careless = crash.storage(durability=Durability.NONE)

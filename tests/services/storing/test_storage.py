@@ -105,6 +105,12 @@ async def test_acknowledged_means_durable_for_a_directory_that_somebody_else_mad
     shutil.rmtree(tmp_path / "stored" / shard("1.2.3"))
     await receive(storage, make_object())
     assert ("fsync", directory) in file_system.operations, "it is another directory now"
+    shutil.rmtree(tmp_path / "stored" / shard("1.2.3"))
+    (tmp_path / "stored" / "filler").mkdir()  # so that the new one gets another inode
+    await receive(open_storage(), make_object())
+    file_system.operations.clear()
+    await receive(storage, make_object(pixels=b"others"))
+    assert ("fsync", directory) in file_system.operations, "it is another directory again, which somebody else made"
 
 
 @pytest.mark.parametrize("can_sync_file_system", [False, True])

@@ -167,38 +167,106 @@ def wait_until(condition):
         threading.Event().wait(0.001)
 
 
+class Rivals:
+    """One storage stops at an operation until another has done its work, or waits for the first one's locks."""
+
+    def __init__(self, tmp_path, watched, open_storage, stops_at, on_conflict=OnConflict.KEEP_BOTH):
+        self.tmp_path = tmp_path
+        self.outcomes = []
+        self.fails = False
+        rivals = self
+
+        class Stopping(watched.FaultyFileSystem):
+            def before(self, operation, arguments, keywords):
+                super().before(operation, arguments, keywords)
+                if rivals.thread is None or rivals.thread.is_alive() or not stops_at(operation, rivals.names()):
+                    return
+                rivals.thread.start()
+                wait_until(lambda: rivals.outcomes or rivals.is_waiting())
+                assert rivals.outcomes == []
+
+            def fsync(self, descriptor):
+                super().fsync(descriptor)
+                if rivals.fails and rivals.thread.is_alive():
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        self.thread = None
+        self.first = open_storage(Stopping(), on_conflict=on_conflict)
+        self.second = open_storage(on_conflict=on_conflict)
+
+    def names(self):
+        return {path.name: path for path in directory_of(self.tmp_path)}
+
+    def is_waiting(self):
+        """Whether the second waits for a lock."""
+        held = {path for file in directory_of(self.tmp_path) for path in (file, file.parent)}
+        return any(is_waited_for(path) for path in held)
+
+    async def run(self, octets, of_second, *, fails):
+        """Store `octets` with the first while the second stores its own; what becomes of the second's."""
+        self.fails = fails
+
+        def run_second():
+            self.outcomes.append(trio.run(begun(self.second, of_second).finish))
+
+        self.thread = threading.Thread(target=run_second)
+        if fails:
+            with pytest.raises(StorageError, match="can't be made durable"):
+                await begun(self.first, octets).finish()
+        else:
+            await begun(self.first, octets).finish()
+        await trio.to_thread.run_sync(self.thread.join, PATIENCE)
+        (outcome,) = self.outcomes
+        return outcome
+
+
+def at_fsync_when_linked(operation, names):
+    return operation == "fsync" and "1.2.3.dcm" in names
+
+
 @pytest.mark.parametrize("fails", [True, False])
 async def test_nobody_is_told_of_what_may_still_be_taken_back(
     tmp_path, watched, open_storage, make_object, stored_data_set, fails
 ):
     """One has linked the object and waits for the disk; another, with the same, waits for what becomes of it."""
-    outcomes = {}
-
-    class First(watched.FaultyFileSystem):
-        def fsync(self, descriptor):
-            if directory_of(tmp_path) and not thread.is_alive():
-                thread.start()
-                wait_until(lambda: outcomes or is_waited_for(directory_of(tmp_path)[0]))
-                assert outcomes == {}
-                if fails:
-                    raise OSError(errno.EIO, "Input/output error")
-
-    first, second = open_storage(First()), open_storage()
+    rivals = Rivals(tmp_path, watched, open_storage, at_fsync_when_linked)
     octets = make_object()
-
-    def run_second():
-        outcomes["second"] = trio.run(begun(second, octets).finish)
-
-    thread = threading.Thread(target=run_second)
-    if fails:
-        with pytest.raises(StorageError, match="can't be made durable"):
-            await begun(first, octets).finish()
-    else:
-        await begun(first, octets).finish()
-    await trio.to_thread.run_sync(thread.join, PATIENCE)
-    assert outcomes["second"].is_duplicate is not fails
+    outcome = await rivals.run(octets, octets, fails=fails)
+    assert outcome.is_duplicate is not fails
     (path,) = directory_of(tmp_path)
     assert stored_data_set(path) == octets
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_nobody_is_told_of_what_may_still_be_replaced_back(
+    tmp_path, watched, open_storage, make_object, stored_data_set, fails
+):
+    """One has replaced an object and waits for the disk; another, with the same, waits for what becomes of it."""
+    one, other = make_object(), make_object(pixels=b"others")
+
+    def at_fsync_when_replaced(operation, names):
+        return operation == "fsync" and stored_data_set(names["1.2.3.dcm"]) == other
+
+    rivals = Rivals(tmp_path, watched, open_storage, at_fsync_when_replaced, OnConflict.REPLACE)
+    await begun(rivals.second, one).finish()
+    outcome = await rivals.run(other, other, fails=fails)
+    assert outcome.is_duplicate is not fails
+    (path,) = directory_of(tmp_path)
+    assert stored_data_set(path) == other
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_resend_never_harms_another_that_replaces_at_the_same_time(
+    tmp_path, watched, open_storage, make_object, stored_data_set, fails
+):
+    """What one puts back when the disk fails must not take the place of what the other was told is stored."""
+    objects = [make_object(pixels=pixels) for pixels in (b"one", b"two", b"three")]
+    rivals = Rivals(tmp_path, watched, open_storage, lambda operation, _: operation == "rename", OnConflict.REPLACE)
+    await begun(rivals.second, objects[0]).finish()
+    outcome = await rivals.run(objects[1], objects[2], fails=fails)
+    assert outcome.is_conflict
+    (path,) = directory_of(tmp_path)
+    assert stored_data_set(path) == objects[2]
 
 
 # Cancellation -------------------------------------------------------------------------------------------------------
