@@ -44,7 +44,7 @@ def _tag(word: str) -> int:
     if match:
         tag = int(match[1] + match[2], 16)
     else:
-        found = tag_of(word)
+        found = tag_of(word) if word else None
         if found is None:
             hint = did_you_mean(word, keywords()) if word else ""
             raise ConfigurationError(f"{quote(word)!r} is no attribute: a keyword, or a tag like 0010,0010{hint}")
