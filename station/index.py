@@ -26,7 +26,7 @@ from dulcet.station.index_schema import (
     TABLE_NAMES,
     TABLES,
 )
-from dulcet.station.vault import Entry, Unreadable, list_shard, read_entry, shard_of
+from dulcet.station.vault import Entry, Unreadable, list_shard, path_of, read_entry, shard_of
 
 FILE_NAME = ".index.sqlite"
 PAGE_ROWS = 500  # looked at in one slice, some 3 ms of matching
@@ -40,9 +40,10 @@ _NARROWING_TEXT = {"patient_id", "accession_number"}
 class Index:
     """One index file. Errors: sqlite3.Error, but where something else is said."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open it; made when it is missing, and made anew when it is damaged. ConfigurationError when it can't be."""
+    def __init__(self, directory: Path, *, anew: bool = False) -> None:
+        """Open it; made when it is missing, and made anew when it is damaged, or `anew`. ConfigurationError."""
         self.path = directory / FILE_NAME
+        self._may_be_newer = anew
         self._readers: list[sqlite3.Connection] = []
         try:
             self._writer = self._connect()
@@ -57,6 +58,8 @@ class Index:
                 self._migrate()
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"the index {self.path} can't be opened: {error}") from error
+        if anew:
+            self.clear()
 
     def close(self) -> None:
         """Let go of the file. Harmless when repeated."""
@@ -92,7 +95,8 @@ class Index:
         with self._transaction():
             version = self._writer.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
-                raise sqlite3.OperationalError("a newer dulcet made it; `dulcet index --rebuild` makes it anew")
+                made_anew = sqlite3.DatabaseError if self._may_be_newer else sqlite3.OperationalError
+                raise made_anew("a newer dulcet made it; `dulcet index --rebuild` makes it anew")
             for statements in MIGRATIONS[version:]:
                 for statement in statements:
                     self._writer.execute(statement)
@@ -220,6 +224,12 @@ class Index:
         """How many patients, studies, series, instances and unreadable files there are."""
         with self._reader() as connection:
             return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLE_NAMES}
+
+    def unreadable(self, limit: int = 100) -> list[tuple[Path, str]]:
+        """Files that are no objects, and why; the first of them."""
+        statement = "SELECT sop_instance_uid, reason FROM unreadable ORDER BY sop_instance_uid LIMIT ?"
+        with self._reader() as connection:
+            return [(path_of(self.path.parent, uid), reason) for uid, reason in connection.execute(statement, (limit,))]
 
     def page(self, search: Search, after: int, seconds: float) -> Page:
         """The next slice of matches. ArchiveError when it takes longer than `seconds`."""

@@ -249,6 +249,10 @@ def test_a_file_of_a_newer_dulcet_is_left_alone(vault):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with pytest.raises(ConfigurationError, match="newer dulcet"):
         Index(vault.directory)
+    vault.put()
+    index = Index(vault.directory, anew=True)
+    assert look_through(index, vault) == (1, 0)
+    index.close()
 
 
 def test_a_directory_that_is_not_there(tmp_path):
