@@ -224,7 +224,6 @@ def _listens(connection: Mapping[str, list[str]]) -> bool:
 def _ldif_records(text: str) -> Iterator[dict[str, list[str]]]:
     """The records of RFC 2849: attributes in lower case, folded lines joined."""
     import base64
-    import binascii
 
     unfolded = re.sub(r"\r?\n ", "", text)
     for block in re.split(r"\r?\n(?:[ \t]*\r?\n)+", unfolded):
@@ -236,7 +235,7 @@ def _ldif_records(text: str) -> Iterator[dict[str, list[str]]]:
             if value.startswith(":"):
                 try:
                     value = base64.b64decode(value[1:], validate=False).decode("utf-8", "replace")
-                except binascii.Error:
+                except ValueError:  # not base64, or not even ASCII
                     continue
             record.setdefault(name.strip().lower(), []).append(value.strip())
         if "dn" in record:
