@@ -287,7 +287,7 @@ def _store_case(
 _MATCHES = "The SOP class and instance of the command are those of the data set."
 _UID = "What is no UID is refused."
 _WHOLE = "What is not a data set is refused."
-_ONLY_STATUS = ("RSP(Axxx|Cxxx|01xx)",)
+_ONLY_STATUS = ("RSP(Axxx|Cxxx|01xx|02xx)",)
 
 STORE = (
     _store_case("basic", "a CT image in Implicit VR Little Endian", "The object is stored.", "PS3.4 B.2", Q,
