@@ -25,6 +25,7 @@ from dulcet.ul.reasons import explain_rejection
 
 LOOPBACK = "127.0.0.1"
 ECHO_PATIENCE = 5.0  # seconds for our own C-ECHO to us
+RELEASE_PATIENCE = 0.5  # seconds for an archive to release what it has no more use for; then it is aborted
 MAX_REJECTIONS = 5  # that are told of
 
 
@@ -80,6 +81,8 @@ class Receiver:
     rejected: list[str] = field(default_factory=list)
     """Whom we turned away and why, in sentences."""
 
+    association_ended: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+
     def is_receiving(self) -> bool:
         """Whether part of an object has come; the listener's limits see to it that the rest does, or the end."""
         return any(association.is_in_message() for association in self.associations)
@@ -92,6 +95,7 @@ class Receiver:
 
     def _ended(self, association: Association, _error: Exception | None) -> None:
         self.associations.discard(association)
+        self.association_ended.unpark_all()
 
     def _turned_away(self, request: AAssociateRQ, rejection: AAssociateRJ, address: str) -> None:
         if len(self.rejected) < MAX_REJECTIONS:
@@ -119,12 +123,21 @@ async def receiving(settings: ReceiverSettings, store: Operation) -> AsyncIterat
                 yield receiver
             except Exception as error:  # it leaves by itself, not in the nursery's group
                 failure = error
+            await _wait_for_releases(receiver, listener)
             nursery.cancel_scope.cancel()
     finally:
         for sock in sockets:
             sock.close()
     if failure is not None:
         raise failure
+
+
+async def _wait_for_releases(receiver: Receiver, listener: Listener) -> None:
+    """An archive that has sent everything is given the time to release; some keep the association for the next one."""
+    listener.stop()
+    with trio.move_on_after(RELEASE_PATIENCE):
+        while receiver.associations:
+            await receiver.association_ended.park()
 
 
 def _acceptor(receiver: Receiver, store: Operation, addresses: Collection[str]) -> Acceptor:
