@@ -190,6 +190,11 @@ class Commitments:
     async def _put_off(self, pending: Pending, why: str) -> None:
         attempts = self._attempts[pending] = self._attempts.get(pending, 0) + 1
         is_over = attempts > len(PAUSES)
+        if is_over:
+            await self._done(pending)
+        else:
+            self._pending[pending] = trio.current_time() + PAUSES[attempts - 1]
+            self._wake.set()
         self._tell(
             "commitment.undelivered",
             calling=pending.requestor,
@@ -197,11 +202,6 @@ class Commitments:
             reason=why,
             given_up=is_over or None,
         )
-        if is_over:
-            await self._done(pending)
-            return
-        self._pending[pending] = trio.current_time() + PAUSES[attempts - 1]
-        self._wake.set()
 
     async def _done(self, pending: Pending) -> None:
         del self._pending[pending]

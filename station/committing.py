@@ -16,7 +16,7 @@ from dulcet.dimse.uids import (
     TRANSFER_SYNTAXES,
     VERIFICATION,
 )
-from dulcet.errors import AssociationError, PeerTimeoutError
+from dulcet.errors import DulcetError, OperationFailedError, PeerTimeoutError
 from dulcet.services.acceptor import ECHO, Acceptor, Operation
 from dulcet.services.admission import Admission
 from dulcet.services.association import Association, Received
@@ -88,10 +88,10 @@ async def commit(peer: Peer, request: CommitmentRequest, settings: CommitmentSet
         if settings.port is not None:
             sockets = bind(settings.host, settings.port, backlog=BACKLOG)
             nursery.start_soon(Listener(sockets, waiting.acceptor(peer.calling_ae_title)).serve)
-        failure: AssociationError | None = None
+        failure: DulcetError | None = None
         try:
             await waiting.ask(peer, settings)
-        except AssociationError as error:
+        except DulcetError as error:
             failure = error
         if waiting.result is None and settings.port is not None and waiting.is_taken_on:
             with trio.move_on_at(waiting.deadline):
@@ -119,6 +119,7 @@ class _Waiting:
 
     async def ask(self, peer: Peer, settings: CommitmentSettings) -> None:
         """Ask, and read the association for as long as it lasts, up to the report."""
+        refusal: OperationFailedError | None = None
         with trio.CancelScope(deadline=trio.current_time() + settings.timeout) as patience:
             async with associate(
                 peer,
@@ -128,17 +129,25 @@ class _Waiting:
                 on_transition=settings.on_transition,
             ) as association:
                 association.open_sink = lambda _context, _message: InformationSink()
-                await request_commitment(association, 1, self._request)
-                self.is_taken_on = True
-                self.deadline = trio.current_time() + settings.wait
-                patience.deadline = float("inf")
-                self._reading.deadline = self.deadline
-                with self._reading:
-                    while self.result is None and (received := await association.next_request()) is not None:
-                        await self._perform(association, received)
-                patience.deadline = trio.current_time() + settings.timeout
+                try:
+                    await request_commitment(association, 1, self._request)
+                except OperationFailedError as error:
+                    refusal = error
+                else:
+                    self.is_taken_on = True
+                    patience.deadline = float("inf")
+                    await self._await_report(association, trio.current_time() + settings.wait)
+                    patience.deadline = trio.current_time() + settings.timeout
+        if refusal is not None:
+            raise refusal
         if patience.cancelled_caught and not self.is_taken_on:
             raise PeerTimeoutError(f"{peer} did not answer within {settings.timeout:g} s")
+
+    async def _await_report(self, association: Association, deadline: float) -> None:
+        self.deadline = self._reading.deadline = deadline
+        with self._reading:
+            while self.result is None and (received := await association.next_request()) is not None:
+                await self._perform(association, received)
 
     def acceptor(self, ae_title: str) -> Acceptor:
         """Takes the report on another association; whose it is its Transaction UID says."""
