@@ -15,6 +15,9 @@ from dulcet.errors import (
 )
 from dulcet.services.acceptor import ECHO, Operation
 from dulcet.services.admission import Admission
+from dulcet.services.association import Association
+from dulcet.services.transport import StreamTransport
+from dulcet.ul.connection import Connection
 from dulcet.ul.items import ApplicationContext, PresentationContextRQ, UserIdentityRQ
 from dulcet.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AETitle, AReleaseRP, AReleaseRQ, PDataTF
 
@@ -466,6 +469,31 @@ async def test_a_release_that_comes_while_an_operation_goes_on_waits_for_it(scp,
     served.peer.close()
     assert await served.end() is None
     assert served.transitions[-3:] == ["Evt9 AR-7 Sta8", "Evt14 AR-4 Sta13", "Evt17 AR-5 Sta1"]
+
+
+async def test_release_collision_on_the_acceptors_side(streams, raw_peer, octets, nursery, autojump_clock):
+    """PS3.8 7.2.2.7: an acceptor that asked for release answers the requestor's request after it was answered."""
+    ours, theirs = streams()
+    peer, steps = raw_peer(theirs), []
+    connection = Connection(
+        is_requestor=False, on_transition=lambda step: steps.append(f"{step.action.name} {step.next_state}")
+    )
+    association = Association(connection, StreamTransport(ours))
+    await peer.send(octets.request())
+    await association.perform(connection.transport_accepted())
+    request = await association.association_pdu()
+    await association.perform(connection.send(octets.accept(request)))
+    nursery.start_soon(association.release)
+    assert isinstance(await peer.pdu(), AAssociateAC)
+    assert await peer.pdu() == AReleaseRQ()
+    await peer.send(AReleaseRQ())
+    await trio.sleep(1)
+    await peer.send(AReleaseRP())
+    assert await peer.pdu() == AReleaseRP()
+    peer.close()
+    await trio.testing.wait_all_tasks_blocked()
+    assert steps[3:] == ["AR-1 Sta7", "AR-8 Sta10", "AR-10 Sta12", "AR-4 Sta13", "AR-5 Sta1"]
+    assert association.failure is None
 
 
 # Our own faults -----------------------------------------------------------------------------------------------------

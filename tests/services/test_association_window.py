@@ -318,3 +318,16 @@ async def test_the_peers_end_while_operations_go_on(scp, octets, store, autojump
     assert served.ended_at == start
     assert store.performed == []
     assert [sink.is_abandoned for sink in store.sinks] == [True, True]
+
+
+async def test_cancelled_while_operations_go_on_and_one_waits_for_a_place(scp, octets, store, autojump_clock):
+    store.seconds = 100.0
+    served = scp(operations_invoked=2)
+    await associated(served, octets, 2)
+    await served.peer.send(*(octets.store(b"\0\0", message_id=number) for number in range(3)))
+    await trio.testing.wait_all_tasks_blocked()
+    served.scope.cancel()
+    assert await served.peer.pdu() == AAbort(source=0, reason=0)
+    served.peer.close()
+    assert await served.end() is None
+    assert [sink.is_abandoned for sink in store.sinks] == [True, True, True]
