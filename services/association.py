@@ -17,6 +17,7 @@ from dulcet.dimse.messages import CCancelRQ, Message, Response, UnacceptableMess
 from dulcet.errors import AssociationError, DecodeError, PeerProtocolError
 from dulcet.services.data_sets import DataSetSource, Sink, open_identifier
 from dulcet.services.endings import unfinished
+from dulcet.services.fair_share import OPERATION
 from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
@@ -195,6 +196,7 @@ class Association(UpperLayer):
         """The next request of the peer, whole; None when the peer asks to release the association."""
         if not self._requests:
             await self.read_until(lambda: self._requests or self._release_requested)
+        self.share.charge(OPERATION)
         return self._requests.popleft() if self._requests else None
 
     @property

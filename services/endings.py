@@ -25,8 +25,12 @@ def provider_aborted(cause: DecodeError | None) -> AssociationError:
     return PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}")
 
 
-def rejected_here(rejection: AAssociateRJ) -> AssociationRejectedError:
-    """Our own A-ASSOCIATE-RJ."""
+def no_association(rejection: AAssociateRJ | None, *, is_aborted: bool) -> AssociationError:
+    """Nothing more will come and no indication said why: our A-ASSOCIATE-RJ, our A-ABORT (AA-1), or a close."""
+    if rejection is None:
+        if is_aborted:
+            return PeerProtocolError("the peer did not begin with an A-ASSOCIATE-RQ, so it was sent an A-ABORT")
+        return ConnectionLostError("the peer ended the connection")
     result, source, reason = rejection.result, rejection.source, rejection.reason
     explanation = f"the association was rejected: {explain_rejection(result, source, reason)}"
     return AssociationRejectedError(explanation, result=result, source=source, reason=reason)

@@ -15,10 +15,10 @@ from dulcet.errors import (
     AssociationError,
     ConnectionLostError,
     DecodeError,
-    PeerProtocolError,
     PeerTimeoutError,
 )
-from dulcet.services.endings import aborted, provider_aborted, rejected_here
+from dulcet.services.endings import aborted, no_association, provider_aborted
+from dulcet.services.fair_share import FairShare
 from dulcet.services.limits import Limits
 from dulcet.services.timers import NEVER, Expiry, Timers
 from dulcet.services.trace import Trace
@@ -38,7 +38,6 @@ from dulcet.ul.pdu import AAbort, AAssociateRJ, AnyPDU, AReleaseRP, AReleaseRQ, 
 from dulcet.ul.table import State
 
 MAX_DEVIATIONS = 1000  # a peer must not fill our memory with its mistakes
-FAIR_TURNS = 16  # reads that may bring something at once before other associations have their turn
 ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn't get out
 _OVER = (State.STA1, State.STA13)
 
@@ -59,13 +58,13 @@ class UpperLayer:
         """How the association ended, when it was not released."""
         self.rejection: AAssociateRJ | None = None
         """The A-ASSOCIATE-RJ that we sent."""
+        self.share = FairShare()
         self._limits = limits
         self._timers = Timers(limits)
         self._established: AnyPDU | None = None
         self._release_requested = False
         self._released = False
         self._is_reading = False
-        self._turns = 0
         self._patience: trio.CancelScope | None = None
         self._waiters = trio.lowlevel.ParkingLot()
         self._send_lock = trio.Lock()
@@ -168,7 +167,8 @@ class UpperLayer:
                 while not is_ready() and self.failure is None:
                     await self._read_step()
                     if self.connection.state in _OVER and not is_ready():
-                        self.fail(self._why_over())
+                        is_aborted = self._established is None and self.connection.state is State.STA13
+                        self.fail(no_association(self.rejection, is_aborted=is_aborted))
 
     async def perform_received(self) -> None:
         """Perform what was received already; nothing is waited for. Another task that reads does the same."""
@@ -182,13 +182,17 @@ class UpperLayer:
     def _reading(self) -> Iterator[None]:
         """This task reads for all; when it is done the others look whether they have what they wait for."""
         self._is_reading = True
+        self.share.went_on()
         try:
             yield
         finally:
+            self.share.used()
             self._is_reading = False
             self._waiters.unpark_all()
 
     async def _read_step(self) -> None:
+        if self.share.used():
+            await self.share.let_others()
         effects = self.connection.next_effects()
         if effects is not None:
             await self.perform(effects)
@@ -199,9 +203,11 @@ class UpperLayer:
             self.fail(self._lost(error))
 
     async def _fill(self) -> None:
+        is_used_up = self.share.used()
+        if is_used_up:
+            await self.share.let_others()
         buffer = self.connection.receive_buffer()
-        self._turns += 1
-        count = self.transport.receive_now(buffer) if self._turns % FAIR_TURNS else None
+        count = None if is_used_up else self.transport.receive_now(buffer)  # or else timers would never be asked
         if count is None:
             count = await self._wait_and_receive(buffer)
         if count > 0:
@@ -214,17 +220,17 @@ class UpperLayer:
             await self._expired()
 
     async def _wait_and_receive(self, buffer: memoryview) -> int:
-        """Octets received; 0 at the end, -1 when a timer expired. Other tasks have their turn."""
+        """Octets received; 0 at the end, -1 when a timer expired."""
         self._timers.begin_read()
         count = -1
         try:
             with trio.CancelScope(deadline=self._read_deadline()) as self._patience:
-                if not self._turns % FAIR_TURNS:
-                    await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint_if_cancelled()
                 count = await self.transport.receive_into(buffer)
         finally:
             self._patience = None
             self._timers.end_read()
+            self.share.went_on()
         return count
 
     def _read_deadline(self) -> float:
@@ -344,14 +350,16 @@ class UpperLayer:
             left, trouble = (), self._lost(error)
         if left:
             with trio.CancelScope(deadline=self._write_deadline()) as patience:
-                trouble = await self._send(left)
+                trouble = await self._send(left, is_begun=left is not buffers)
             if patience.cancelled_caught:
                 trouble = self._stalled()
         if trouble is not None:
             self.fail(trouble)
         self.check()
 
-    async def _send(self, buffers: Sequence[bytes | memoryview]) -> AssociationError | None:
+    async def _send(self, buffers: Sequence[bytes | memoryview], *, is_begun: bool = False) -> AssociationError | None:
+        if not is_begun:
+            await trio.lowlevel.checkpoint_if_cancelled()
         try:
             await self.transport.send(buffers)
         except OSError as error:
@@ -377,14 +385,6 @@ class UpperLayer:
         self._is_cut = True
         self.transport.close()
         return PeerTimeoutError("the peer does not read what it is sent")
-
-    def _why_over(self) -> AssociationError:
-        """Why nothing more will come, where no indication said so: there was no association yet."""
-        if self.rejection is not None:
-            return rejected_here(self.rejection)
-        if self._established is None and self.connection.state is State.STA13:
-            return PeerProtocolError("the peer did not begin with an A-ASSOCIATE-RQ, so it was sent an A-ABORT")
-        return ConnectionLostError("the peer ended the connection")
 
     def _lost(self, error: OSError) -> AssociationError:
         """The connection broke; if the peer's A-ABORT had come before, that is what happened."""

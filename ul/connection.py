@@ -27,7 +27,7 @@ from dulcet.ul.pdu import (
     decode_pdu,
 )
 from dulcet.ul.table import TRANSITIONS, Action, Event, State, Step, next_state
-from dulcet.ul.validity import why_invalid
+from dulcet.ul.validity import why_invalid, why_too_many
 
 DEFAULT_MAX_PDU_LENGTH = 128 * 1024  # chosen by measurement: larger ones gain nothing, 16 KiB costs half as much again
 
@@ -105,6 +105,7 @@ _REQUESTED = {
 }
 
 _UNSUPPORTED_VERSION = AAssociateRJ(result=1, source=2, reason=2)  # PS3.8 Table 9-21: provider (ACSE), permanent
+_ASSOCIATE_TYPES = (AAssociateRQ.PDU_TYPE, AAssociateAC.PDU_TYPE)
 _NO_EFFECTS: tuple[Effect, ...] = ()
 _ALWAYS_THE_SAME: dict[Step, Effect] = {
     Step.CONNECT: Connect(),
@@ -236,6 +237,8 @@ class Connection:
             self._framer.discard()
             return self._event(Event.EVT19, cause=frame.error)
         try:
+            if frame.octets[0] in _ASSOCIATE_TYPES and (too_many := why_too_many(frame.octets)) is not None:
+                raise too_many
             pdu, deviations = decode_pdu(frame.octets)
         except DecodeError as error:
             return self._event(Event.EVT19, cause=error)

@@ -110,6 +110,11 @@ class UID(_TextAdapter):
     WRONG = f"a UID is numbers without leading zeros between dots, 1 to {MAX_UID_OCTETS} characters"
 
 
+def is_plain_uid(text: str) -> bool:
+    """Whether there is nothing to record about a UID."""
+    return len(text) <= UID.MAX_CHARACTERS and UID.PATTERN.fullmatch(text) is not None
+
+
 class VersionName(_TextAdapter):
     """An Implementation Version Name, to the end of its item."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
 
 from dulcet.ul.deviation import Deviation
-from dulcet.ul.fields import Layout
+from dulcet.ul.fields import MAX_DEVIATIONS, Layout, is_plain_uid
 
 MAX_ITEM_LENGTH = 0xFFFF
 
@@ -20,6 +20,8 @@ class Item:
     __slots__ = ()
     ITEM_TYPE: ClassVar[int]
     LAYOUT: ClassVar[Layout]
+    IS_UID: ClassVar[bool] = False
+    """Whether it is a UID and nothing else: one PDU may have thousands of those, so they are read by hand."""
     _NAMES: ClassVar[tuple[str, ...] | None] = None
 
     def encode(self) -> bytes:
@@ -29,6 +31,11 @@ class Item:
     @classmethod
     def decode(cls, octets: bytes, deviations: list[Deviation]) -> Self:
         """One whole item, header included; DecodeError names the table and field that was wrong."""
+        if cls.IS_UID:
+            uid = octets[4:].decode("latin-1")
+            if is_plain_uid(uid) or len(deviations) >= MAX_DEVIATIONS:  # else the layout says what is wrong with it
+                (name,) = cls._field_names()
+                return cls(**{name: uid.strip("\0 ")})
         decoded = cls.LAYOUT.decode(octets, deviations)
         return cls(**{name: decoded[name] for name in cls._field_names()})
 

@@ -56,6 +56,7 @@ class ApplicationContext(Item):
     """Application Context Item."""
 
     ITEM_TYPE = 0x10
+    IS_UID = True
     LAYOUT = Layout(
         "9-12",
         "Application Context Item",
@@ -72,6 +73,7 @@ class AbstractSyntax(Item):
     """Abstract Syntax Sub-Item."""
 
     ITEM_TYPE = 0x30
+    IS_UID = True
     LAYOUT = Layout(
         "9-14",
         "Abstract Syntax Sub-Item",
@@ -88,6 +90,7 @@ class TransferSyntax(Item):
     """Transfer Syntax Sub-Item (Table 9-19 in the A-ASSOCIATE-AC is the same)."""
 
     ITEM_TYPE = 0x40
+    IS_UID = True
     LAYOUT = Layout(
         "9-15",
         "Transfer Syntax Sub-Item",

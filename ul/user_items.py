@@ -41,6 +41,7 @@ class ImplementationClassUID(Item):
     """Implementation Class UID Sub-Item."""
 
     ITEM_TYPE = 0x52
+    IS_UID = True
     LAYOUT = Layout(
         "D.3-1",
         "Implementation Class UID Sub-Item",

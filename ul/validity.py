@@ -2,12 +2,48 @@
 
 from dulcet.errors import DecodeError
 from dulcet.ul.framing import MIN_PDU_LENGTH
-from dulcet.ul.items import APPLICATION_CONTEXT_NAME, PresentationContextAC, PresentationContextRQ
+from dulcet.ul.items import APPLICATION_CONTEXT_NAME, PresentationContextAC, PresentationContextRQ, UserInformation
 from dulcet.ul.pdu import PROTOCOL_VERSION, AAssociateAC, AAssociateRQ, AnyPDU
 
 MAX_PRESENTATION_CONTEXTS = 128  # the odd numbers from 1 to 255
 MAX_TRANSFER_SYNTAXES = 128  # for each context; there are not as many in use
 MIN_MAXIMUM_LENGTH = MIN_PDU_LENGTH
+MAX_USER_ITEMS = 512  # three for each of 128 SOP classes, and some
+MAX_ITEMS = 4096  # others, sub-items included: 128 contexts of 30 transfer syntaxes have fewer
+_VARIABLE_ITEMS_AT = 74  # PS3.8 Tables 9-11 and 9-17: octet 75
+_CONTEXT_TYPES = (PresentationContextRQ.ITEM_TYPE, PresentationContextAC.ITEM_TYPE)
+
+
+def why_too_many(octets: memoryview) -> DecodeError | None:
+    """None for an A-ASSOCIATE PDU that is worth decoding: counting its items takes a hundredth of the time.
+
+    What does not add up is left for the decoder to say.
+    """
+    contexts = user_items = others = 0
+    for start, end, item_type in _items(octets, _VARIABLE_ITEMS_AT, len(octets)):
+        if item_type in _CONTEXT_TYPES:
+            contexts += 1
+            others += len(_items(octets, start + 4, end))
+        elif item_type == UserInformation.ITEM_TYPE:
+            user_items += 1 + len(_items(octets, start, end))
+        else:
+            others += 1
+    if contexts > MAX_PRESENTATION_CONTEXTS:
+        return _too_many_contexts(contexts, "9-13" if octets[0] == AAssociateRQ.PDU_TYPE else "9-18")
+    if user_items > MAX_USER_ITEMS or others > MAX_ITEMS:
+        return _error("9-11", "items", f"{contexts + user_items + others} items and sub-items are more than are taken")
+    return None
+
+
+def _items(octets: memoryview, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Where the body of each item begins and ends, and its type; as far as the lengths make sense."""
+    found = []
+    while start + 4 <= end:
+        body = start + 4
+        stop = body + (octets[start + 2] << 8 | octets[start + 3])
+        found.append((body, min(stop, end), octets[start]))
+        start = stop
+    return found
 
 
 def why_invalid(pdu: AnyPDU, request: AAssociateRQ | None) -> DecodeError | None:
@@ -58,9 +94,7 @@ def _wrong_context_ids(
     contexts: tuple[PresentationContextRQ, ...] | tuple[PresentationContextAC, ...], table: str
 ) -> DecodeError | None:
     if len(contexts) > MAX_PRESENTATION_CONTEXTS:
-        return _error(
-            table, "context_id", f"{len(contexts)} contexts, at most {MAX_PRESENTATION_CONTEXTS} are possible"
-        )
+        return _too_many_contexts(len(contexts), table)
     seen: set[int] = set()
     for context in contexts:
         if context.context_id % 2 == 0:
@@ -69,6 +103,10 @@ def _wrong_context_ids(
             return _error(table, "context_id", f"{context.context_id} is used twice")
         seen.add(context.context_id)
     return None
+
+
+def _too_many_contexts(count: int, table: str) -> DecodeError:
+    return _error(table, "context_id", f"{count} contexts, at most {MAX_PRESENTATION_CONTEXTS} are possible")
 
 
 def _error(table: str, field: str, explanation: str) -> DecodeError:
