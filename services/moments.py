@@ -77,8 +77,10 @@ def parse_range(vr: str, text: str) -> Range:
 def _range(vr: str, first: str, last: str) -> Range:
     low, _, low_offset = parse_moment(vr, first) if first else ("", "", "")
     _, high, high_offset = parse_moment(vr, last) if last else ("", "", "")
-    if not (low or high) or (low and high and low > high):
-        raise ValueError("the range has no end, or ends before it begins")
+    if not (low or high):
+        raise ValueError("the range has no end")
+    if vr != "TM" and low and high and low > high:  # across midnight a time means something only with its date
+        raise ValueError("the range ends before it begins")
     if low_offset and high_offset and low_offset != high_offset:
         high = _moved(high, high_offset, low_offset)
     return Range(vr, low, high, False, low_offset or high_offset)

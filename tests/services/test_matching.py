@@ -70,6 +70,7 @@ MATCHES = [
     ("TM", "1000-1800", "1801", False),
     ("TM", "1000-1800", "095959.999999", False),
     ("TM", "-1200", "000000", True),
+    ("TM", "1800-1000", "1900", False),  # C.2.2.2.5.2: not across midnight
     ("TM", "1200-", "1159", False),
     ("TM", "101010.5", "101010.500000", True),
     # Dates with times
@@ -153,7 +154,6 @@ def test_the_kind_of_a_key(vr, key, kind):
         ("DA", "-"),
         ("DA", "20260101-x"),
         ("TM", "1"),
-        ("TM", "1800-1000"),  # C.2.2.2.5.2: not across midnight
         ("DT", "x-y"),
         ("LO", "*" + "A" * 1024),
         ("UI", "1" * (MAX_KEY_CHARACTERS + 1)),
@@ -171,6 +171,12 @@ def test_a_range_of_dates_and_one_of_times_are_a_range_of_moments():
     assert [accepts(*moment.split()) for moment in moments] == [False, True, True, True, False]
     assert accepts("20060706", "")
     assert not accepts("", "1200")
+
+
+def test_a_range_of_moments_across_midnight():
+    accepts = combined(compile_key("DA", "20260105-20260106"), compile_key("TM", "1200-0900"))
+    moments = ("20260105 1159", "20260105 1200", "20260106 0900", "20260106 0901")
+    assert [accepts(*moment.split()) for moment in moments] == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
