@@ -25,7 +25,11 @@ from dulcet.ul.items import (
 )
 from dulcet.ul.negotiation import (
     REJECTED_APPLICATION_CONTEXT,
+    REJECTED_CALLED_AE_TITLE,
+    REJECTED_CALLING_AE_TITLE,
+    REJECTED_LOCAL_LIMIT,
     REJECTED_NO_REASON,
+    REJECTED_TEMPORARY_CONGESTION,
     REJECTED_USER_IDENTITY,
     AcceptedContext,
     Supported,
@@ -34,6 +38,7 @@ from dulcet.ul.negotiation import (
     propose,
 )
 from dulcet.ul.pdu import AAssociateAC, AAssociateRJ, AAssociateRQ, decode_pdu
+from dulcet.ul.reasons import explain_rejection
 from dulcet.ul.validity import why_invalid
 
 CT, MR, LOG, SR = (f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("2", "4", "88.40", "88.22"))
@@ -185,6 +190,28 @@ def test_a_request_without_user_information_is_answered():
     asked = replace(asked, items=asked.items[:-1])
     agreed = outcome(asked, accepted(asked), is_requestor=False)
     assert (agreed.max_pdu_length, agreed.operations_invoked, agreed.operations_performed) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rejection", "text"),
+    [
+        (REJECTED_NO_REASON, "rejected-permanent, no-reason-given, by the DICOM UL service-user"),
+        (REJECTED_APPLICATION_CONTEXT, "rejected-permanent, application-context-name-not-supported, by the DICOM UL"),
+        (
+            REJECTED_CALLING_AE_TITLE,
+            "rejected-permanent, calling-AE-title-not-recognized, by the DICOM UL service-user",
+        ),
+        (REJECTED_CALLED_AE_TITLE, "rejected-permanent, called-AE-title-not-recognized, by the DICOM UL service-user"),
+        (REJECTED_USER_IDENTITY, "rejected-permanent, no-reason-given, by the DICOM UL service-provider (ACSE"),
+        (
+            REJECTED_TEMPORARY_CONGESTION,
+            "rejected-transient, temporary-congestion, by the DICOM UL service-provider (P",
+        ),
+        (REJECTED_LOCAL_LIMIT, "rejected-transient, local-limit-exceeded, by the DICOM UL service-provider (Pres"),
+    ],
+)
+def test_each_rejection_says_what_its_name_says(rejection, text):
+    assert explain_rejection(rejection.result, rejection.source, rejection.reason).startswith(text)
 
 
 # Presentation contexts ----------------------------------------------------------------------------------------------

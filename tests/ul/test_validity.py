@@ -47,6 +47,7 @@ ACCEPTED = PresentationContextAC.answer(1, 0, IMPLICIT)
         request(PresentationContextRQ.propose(1, VERIFICATION, [IMPLICIT] * MAX_TRANSFER_SYNTAXES)),
         request(PresentationContextRQ(context_id=1, sub_items=())),
         replace(REQUEST, protocol_version=0),
+        replace(request(*proposed(2, 2, 0)), protocol_version=2),
         AAssociateRJ(result=9, source=9, reason=9),
         AReleaseRQ(),
         AReleaseRP(),
