@@ -44,7 +44,6 @@ class DiskSpace:
             self._check()
 
     def _check(self) -> None:
-        self._octets_until_check = 0
         try:
             status = self._file_system.statvfs(self._descriptor)
         except OSError as error:

@@ -4,6 +4,7 @@ Promises (see test_storage): idempotent, all_or_nothing, acknowledged_means_dura
 """
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -155,8 +156,12 @@ def test_several_processes_share_a_directory(tmp_path, stored_data_set, durabili
 
 def is_waited_for(path):
     """Whether somebody waits for a lock on the file."""
+    try:
+        inode = path.stat().st_ino
+    except FileNotFoundError:
+        return False
     with open("/proc/locks") as locks:
-        return any(" -> FLOCK" in line and f":{path.stat().st_ino} " in line for line in locks)
+        return any(" -> FLOCK" in line and f":{inode} " in line for line in locks)
 
 
 def wait_until(condition):
@@ -191,16 +196,15 @@ class Rivals:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         self.thread = None
-        self.first = open_storage(Stopping(), on_conflict=on_conflict)
-        self.second = open_storage(on_conflict=on_conflict)
+        self.file_systems = Stopping(), watched.FaultyFileSystem()
+        self.first, self.second = (open_storage(each, on_conflict=on_conflict) for each in self.file_systems)
 
     def names(self):
         return {path.name: path for path in directory_of(self.tmp_path)}
 
     def is_waiting(self):
         """Whether the second waits for a lock."""
-        held = {path for file in directory_of(self.tmp_path) for path in (file, file.parent)}
-        return any(is_waited_for(path) for path in held)
+        return any(is_waited_for(path) for path in (self.tmp_path / "stored").glob("**/*"))
 
     async def run(self, octets, of_second, *, fails):
         """Store `octets` with the first while the second stores its own; what becomes of the second's."""
@@ -267,6 +271,19 @@ async def test_a_resend_never_harms_another_that_replaces_at_the_same_time(
     assert outcome.is_conflict
     (path,) = directory_of(tmp_path)
     assert stored_data_set(path) == objects[2]
+
+
+async def test_nothing_is_overwritten_where_there_are_no_hard_links(
+    tmp_path, watched, open_storage, make_object, stored_data_set
+):
+    """Between looking for the name and taking it nobody else may take it."""
+    objects = [make_object(pixels=pixels) for pixels in (b"one", b"two")]
+    rivals = Rivals(tmp_path, watched, open_storage, lambda operation, _: operation == "rename")
+    for file_system in rivals.file_systems:
+        file_system.fails = lambda number, operation: errno.EPERM if operation == "link" else None
+    (tmp_path / "stored" / hashlib.sha256(b"1.2.3").hexdigest()[:2]).mkdir()
+    await rivals.run(*objects, fails=False)
+    assert sorted(stored_data_set(path) for path in directory_of(tmp_path)) == sorted(objects)
 
 
 # Cancellation -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,225 @@
+"""The order of system calls as the kernel sees them, and SIGKILL before each operation of a real process.
+
+Promises (see test_storage): acknowledged_means_durable, all_or_nothing, a_resend_never_harms, restart_cleans.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dulcet.services.file_system import FileSystem
+from dulcet.services.storage import Durability, OnConflict
+
+PATIENCE = 60.0  # seconds
+
+STORE = """
+import os, sys, trio
+from pathlib import Path
+from dulcet.services.storage import *
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+def data_set(uid, pixels):
+    uid = uid.encode() + bytes(len(uid) % 2)
+    head = b"\\x08\\0\\x16\\0UI\\x1a\\0" + CT.encode() + b"\\0"
+    head += b"\\x08\\0\\x18\\0UI" + len(uid).to_bytes(2, "little") + uid
+    return head + b"\\xe0\\x7f\\x10\\0OW\\0\\0" + len(pixels).to_bytes(4, "little") + pixels
+
+async def store(storage, uid, pixels, file=1):
+    octets = data_set(uid, pixels)
+    incoming = storage.begin(sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax_uid="1.2.840.10008.1.2.1")
+    for start in range(0, len(octets), 3000):
+        incoming.write(memoryview(octets)[start : start + 3000])
+    await incoming.finish()
+    os.write(file, f"{uid} {pixels[:1].decode()}\\n".encode())
+"""
+
+IN_ORDER = """
+async def main(directory, durability):
+    storage = Storage(StorageOptions(directory=Path(directory), durability=Durability(durability), min_free_octets=0))
+    for number in range(3):
+        await store(storage, f"1.2.{number}", b"a" * 10_000)
+    await store(storage, "1.2.0", b"b" * 10_000)
+    await store(storage, "1.2.0", b"b" * 10_000)
+    async with trio.open_nursery() as nursery:
+        for number in range(3, 7):
+            nursery.start_soon(store, storage, f"1.2.{number}", b"a" * 10_000)
+    storage.close()
+
+trio.run(main, *sys.argv[1:])
+"""
+
+
+@dataclass
+class Call:
+    """One system call: the lines of the trace in which it began and in which it had returned."""
+
+    name: str
+    text: str
+    begun: int
+    done: int
+
+
+def parse(trace):
+    """The calls of all threads."""
+    calls, unfinished = [], {}
+    for number, line in enumerate(trace.splitlines()):
+        thread, _, text = line.partition(" ")
+        text = text.strip()
+        if text.endswith("<unfinished ...>"):
+            unfinished[thread] = (number, text.removesuffix("<unfinished ...>"))
+            continue
+        begun = number
+        if match := re.match(r"<\.\.\. \w+ resumed>\s*", text):
+            begun, start = unfinished.pop(thread)
+            text = start + text[match.end() :]
+        if match := re.match(r"(\w+)\(", text):
+            calls.append(Call(match[1], text, begun, number))
+    return calls
+
+
+@pytest.fixture
+def traced(tmp_path):
+    """Run a program under strace: its system calls that have to do with files."""
+    strace = shutil.which("strace")
+    if strace is None:
+        sentence = "strace is missing: apt-get install strace"
+        if os.environ.get("DULCET_REQUIRE_PEERS") == "1":
+            pytest.fail(f"{sentence} (DULCET_REQUIRE_PEERS=1)", pytrace=False)
+        pytest.skip(sentence)
+
+    def trace(*arguments):
+        output = tmp_path / "trace"
+        calls = "trace=write,writev,pwritev,fsync,fdatasync,syncfs,link,linkat,rename,renameat,renameat2,unlinkat"
+        command = [strace, "-f", "-y", "-s", "200", "-e", calls, "-o", str(output), sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stderr
+        return parse(output.read_text())
+
+    return trace
+
+
+def one(calls, name, *parts):
+    found = [call for call in calls if call.name == name and all(part in call.text for part in parts)]
+    assert found, (name, parts)
+    return found[-1]
+
+
+def shard(uid):
+    return hashlib.sha256(uid.encode()).hexdigest()[:2]
+
+
+@pytest.mark.parametrize("durability", ["fsync", "batch"])
+def test_acknowledged_means_durable_in_the_order_of_system_calls(tmp_path, traced, durability):
+    """write < fsync of the file < link < fsync of the directories < what the sender is told."""
+    directory = tmp_path / "stored"
+    calls = traced("-c", STORE + IN_ORDER, str(directory), durability)
+    told = [call for call in calls if call.name == "write" and call.text.startswith("write(1<") and "1.2." in call.text]
+    assert len(told) == 9
+    for answer in told:
+        uid = re.search(r"1\.2\.\d+", answer.text)[0]
+        before = [call for call in calls if call.done < answer.begun]
+        linked = one(before, "linkat", f'"{uid}')
+        temporary = re.search(r'linkat\(\d+<([^>]*)>, "(\d+)"', linked.text)
+        file = f"<{temporary[1]}/{temporary[2]}>"
+        written = one(before, "writev", file)
+        place = f"<{directory}/{shard(uid)}>"
+        everything = [call for call in before if call.name == "syncfs"]
+        if everything and written.done < everything[-2].begun <= everything[-2].done < linked.begun:
+            assert linked.done < everything[-1].begun
+        else:
+            synced = one(before, "fsync", file)
+            assert written.done < synced.begun <= synced.done < linked.begun
+            assert linked.done < one(before, "fsync", place).begun
+            assert one(before, "fsync", f"<{directory}>").done < answer.begun
+        assert all(call.text.endswith("= 0") for call in before if call.name in ("fsync", "syncfs", "linkat"))
+    is_grouped = durability == "batch" and FileSystem.can_sync_file_system
+    assert is_grouped == any(call.name == "syncfs" for call in calls)
+    names = [re.search(r'<([^>]*)>, "([^"]*)", 0\)', call.text) for call in calls if call.name == "linkat"]
+    assert all(re.fullmatch(r"1\.2\.\d(~[0-9a-f]{12})?\.dcm", name[2]) for name in names)
+
+
+def test_the_trace_of_a_storage_without_promises_shows_no_fsync_of_objects(tmp_path, traced):
+    """So that what is asserted above can fail."""
+    calls = traced("-c", STORE + IN_ORDER, str(tmp_path / "stored"), "none")
+    assert not [call for call in calls if call.name in ("fsync", "syncfs") and "/stored" in call.text]
+    assert [call for call in calls if call.name == "linkat"]
+
+
+# SIGKILL ------------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import importlib.util, signal
+
+spec = importlib.util.spec_from_file_location("watched_file_system", sys.argv[1])
+watched = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(watched)
+base, durability, on_conflict = Path(sys.argv[2]), Durability(sys.argv[3]), OnConflict(sys.argv[4])
+
+class Deadly(watched.FaultyFileSystem):
+    def __init__(self, deadly):
+        super().__init__()
+        self.deadly = deadly
+    def before(self, operation, arguments, keywords):
+        if self.count == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().before(operation, arguments, keywords)
+
+async def main(directory, deadly, file):
+    options = StorageOptions(directory=directory, durability=durability, on_conflict=on_conflict, min_free_octets=0)
+    storage = Storage(options, Deadly(deadly))
+    for uid, pixels in (("1.2.1", b"a"), ("1.2.1", b"a"), ("1.2.1", b"b"), ("1.2.2", b"a")):
+        await store(storage, uid, pixels * 7000, file)
+    storage.close()
+
+for deadly in range(1000):
+    directory = base / str(deadly)
+    directory.mkdir()
+    child = os.fork()
+    if not child:
+        file = os.open(directory / "told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        trio.run(main, directory / "stored", deadly, file)
+        os._exit(0)
+    if not os.waitpid(child, 0)[1]:
+        break
+"""
+
+
+@pytest.mark.parametrize(
+    ("durability", "on_conflict"),
+    [
+        (Durability.FSYNC, OnConflict.KEEP_BOTH),
+        (Durability.FSYNC, OnConflict.REPLACE),
+        (Durability.BATCH, OnConflict.KEEP_BOTH),
+        (Durability.NONE, OnConflict.KEEP_BOTH),
+    ],
+)
+def test_all_or_nothing_whenever_it_is_killed(
+    tmp_path, open_storage, files, stored_data_set, make_object, durability, on_conflict
+):
+    """The process dies before its first, second, ... operation; what it told stands, and a start cleans the rest."""
+    watched = Path(__file__).with_name("watched_file_system.py")
+    arguments = (str(watched), str(tmp_path), durability.value, on_conflict.value)
+    subprocess.run([sys.executable, "-c", STORE + KILLED, *arguments], check=True, timeout=PATIENCE)
+    runs = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert len(runs) > 30
+    for run in runs:
+        directory = tmp_path / str(run)
+        open_storage(directory=directory / "stored").close()
+        stored = {name: stored_data_set(directory / "stored" / name)[-7001:] for name in files(directory / "stored")}
+        told = [line.split() for line in (directory / "told").read_text().splitlines()]
+        for name, octets in stored.items():
+            assert not name.startswith(".incoming")
+            assert octets[1:] in (b"a" * 7000, b"b" * 7000), "whole"
+        for index, (uid, pixels) in enumerate(told):
+            is_replaced = on_conflict is OnConflict.REPLACE and (index < 2 <= len(told))
+            of_uid = [octets[1:2].decode() for name, octets in stored.items() if f"/{uid}" in name]
+            assert pixels in of_uid or (is_replaced and "b" in of_uid)
+    assert len((tmp_path / str(runs[-1]) / "told").read_text().splitlines()) == 4
