@@ -17,7 +17,7 @@ from dulcet.dimse.status import (
     UNRECOGNIZED_OPERATION,
 )
 from dulcet.dimse.uids import VERIFICATION
-from dulcet.errors import AssociationError, AssociationRejectedError
+from dulcet.errors import AssociationAbortedError, AssociationError, AssociationRejectedError
 from dulcet.services.admission import Admission
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Discard, Sink, open_identifier
@@ -90,11 +90,13 @@ class Acceptor:
         transport: Transport,
         refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None,
         was_refused: Callable[[], None] = lambda: None,
+        established: Callable[[Association], None] = lambda _association: None,
     ) -> None:
         """One association from its transport connection to the close. Its errors end it and go no further.
 
         `was_refused` is called when an association that `refuse` let pass is rejected; the connection still waits for
-        its end then. Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
+        its end then. `established` is called when it is in force: `Association.end` ends it as soon as nothing is under
+        way. Cancelled, the association is aborted within `requestor.LEAVING_PATIENCE`.
         """
         connection = Connection(
             is_requestor=False,
@@ -108,6 +110,7 @@ class Acceptor:
         try:
             if await self._establish(association, was_refused):
                 self.observers.established(association)
+                established(association)
                 await self._perform_operations(association)
         except* AssociationError as group:
             failure = _first(group)
@@ -151,6 +154,8 @@ class Acceptor:
                 await perform(self.operations, association, received)
         else:
             await self._perform_at_once(association)
+        if association.is_ending and association.connection.state is State.STA6:
+            raise AssociationAbortedError("we are shutting down", source=0, reason=0, by_peer=False)
         await association.answer_release()
 
     async def _perform_at_once(self, association: Association) -> None:

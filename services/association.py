@@ -24,7 +24,7 @@ from dulcet.services.transport import Transport
 from dulcet.services.upper_layer import UpperLayer
 from dulcet.ul.connection import Connection, Send
 from dulcet.ul.negotiation import AcceptedContext, Negotiated
-from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, PDataTF
+from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU, PDataTF
 
 MAX_OPERATIONS = 256  # where the window negotiated is unlimited (PS3.7 D.3.3.3)
 MAX_REQUESTS_WAITING = 16  # beyond the window, while we read for a response: each may have an identifier in memory
@@ -61,6 +61,8 @@ class Association(UpperLayer):
         """Chooses where a data set goes when its command arrives."""
         self.cancelled_operations: set[int] = set()
         """Message IDs that a C-CANCEL-RQ named."""
+        self.is_ending = False
+        """Whether no new request is taken."""
         self._assembler = Assembler({})
         self._incoming: Received | None = None
         self._requests: deque[Received] = deque()
@@ -70,6 +72,12 @@ class Association(UpperLayer):
         self._window_waiters = trio.lowlevel.ParkingLot()
         self._left: list[Callable[[], Awaitable[None]]] = []
         self._performing = 0
+
+    async def association_pdu(self) -> AnyPDU:
+        """Wait for the A-ASSOCIATE PDU that the role awaits; AssociationRejectedError when AE-6 did not take it."""
+        await self.read_until(lambda: self._established is not None)
+        assert self._established is not None
+        return self._established
 
     def established(self, request: AAssociateRQ, response: AAssociateAC, negotiated: Negotiated) -> None:
         """From now on this is in force."""
@@ -193,9 +201,9 @@ class Association(UpperLayer):
     # Operations that the peer invokes -------------------------------------------------------------------------------
 
     async def next_request(self) -> Received | None:
-        """The next request of the peer, whole; None when the peer asks to release the association."""
+        """The next request of the peer, whole; None when it asks to release the association, or after `end`."""
         if not self._requests:
-            await self.read_until(lambda: self._requests or self._release_requested)
+            await self.read_until(lambda: self._requests or self._release_requested or self._may_end())
         self.share.charge(OPERATION)
         return self._requests.popleft() if self._requests else None
 
@@ -203,6 +211,14 @@ class Association(UpperLayer):
     def has_request(self) -> bool:
         """Whether a request of the peer has come that nobody took yet."""
         return bool(self._requests)
+
+    def end(self) -> None:
+        """Take no new request: what is under way is finished, then `next_request` answers None."""
+        self.is_ending = True
+        self.wake()
+
+    def _may_end(self) -> bool:
+        return self.is_ending and not self.is_in_message()
 
     @contextmanager
     def performing(self) -> Iterator[None]:

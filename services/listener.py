@@ -10,6 +10,7 @@ import trio
 
 from dulcet.errors import ConfigurationError
 from dulcet.services.acceptor import Acceptor
+from dulcet.services.association import Association
 from dulcet.services.transport import SocketTransport, StreamTransport, Transport, tls_failure
 from dulcet.ul.negotiation import REJECTED_LOCAL_LIMIT, REJECTED_TEMPORARY_CONGESTION
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
@@ -86,6 +87,8 @@ class Listener:
         self._failed_handshake = failed_handshake
         self._associated: Counter[str] = Counter()
         self._unassociated: dict[trio.CancelScope, None] = {}
+        self._in_force: set[Association] = set()
+        self._ended = trio.lowlevel.ParkingLot()
         self._draining = False
         self._accepting = trio.CancelScope()
 
@@ -100,7 +103,10 @@ class Listener:
         return self._associated.total()
 
     async def serve(self) -> None:
-        """Accept until `stop()`, then return when the last association has ended. Cancelled, all are aborted."""
+        """Accept until `stop()`, then return when the last association has ended. Cancelled, all are aborted.
+
+        Connections without an association don't keep it: they are closed then.
+        """
         async with trio.open_nursery() as nursery:
             with self._accepting:
                 async with trio.open_nursery() as accepting:
@@ -108,13 +114,17 @@ class Listener:
                         accepting.start_soon(self._accept, sock, nursery)
             for sock in self._sockets:
                 sock.close()
+            while self._associated.total():
+                await self._ended.park()
+            for scope in self._unassociated:
+                scope.cancel()
 
     def stop(self) -> None:
-        """Accept no more; associations go on, connections without one are dropped."""
+        """Accept no more. An association is aborted as soon as nothing is under way on it; new ones are rejected."""
         self._draining = True
         self._accepting.cancel()
-        for scope in list(self._unassociated):
-            scope.cancel()
+        for association in self._in_force:
+            association.end()
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
@@ -133,6 +143,7 @@ class Listener:
         scope = trio.CancelScope()
         self._await_association(scope)
         admitted: list[str] = []
+        in_force: list[Association] = []
 
         def admit(request: AAssociateRQ) -> AAssociateRJ | None:
             if self._draining:
@@ -148,18 +159,26 @@ class Listener:
             while admitted:
                 self._associated[admitted.pop()] -= 1
                 self._associated += Counter()  # drops what is not above zero
+                self._ended.unpark_all()
 
         def was_refused() -> None:
             give_back()
             self._await_association(scope)
 
+        def established(association: Association) -> None:
+            in_force.append(association)
+            self._in_force.add(association)
+            if self._draining:
+                association.end()
+
         try:
             with scope:
                 transport = await self._transport(sock, address)
                 if transport is not None:
-                    await self._acceptor.serve(transport, admit, was_refused)
+                    await self._acceptor.serve(transport, admit, was_refused, established)
         finally:
             sock.close()
+            self._in_force.difference_update(in_force)
             self._unassociated.pop(scope, None)
             give_back()
 

@@ -89,21 +89,18 @@ class UpperLayer:
         self.deviations.extend(deviations[: MAX_DEVIATIONS - len(self.deviations)])
 
     def wake(self) -> None:
-        """Something has come that a waiting task may want."""
+        """Something has come, or happened, that a waiting task may want; the one that reads looks as well."""
         self._waiters.unpark_all()
+        if self._patience is not None:
+            self._timers.excuse()
+            self._patience.cancel()
 
     def check(self) -> None:
         """Raise how the association ended, if it did."""
         if self.failure is not None:
             raise self.failure
 
-    # Association and release ----------------------------------------------------------------------------------------
-
-    async def association_pdu(self) -> AnyPDU:
-        """Wait for the A-ASSOCIATE PDU that the role awaits; AssociationRejectedError when AE-6 did not take it."""
-        await self.read_until(lambda: self._established is not None)
-        assert self._established is not None
-        return self._established
+    # Release and abort ----------------------------------------------------------------------------------------------
 
     async def release(self) -> None:
         """A-RELEASE (PS3.8 7.2), either side of a collision included; the connection is closed after it."""

@@ -6,7 +6,7 @@ import socket
 import pytest
 import trio
 
-from dulcet.dimse.messages import CEchoRQ, CFindRQ
+from dulcet.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ
 from dulcet.dimse.status import SUCCESS
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import ConfigurationError, PeerTimeoutError
@@ -307,32 +307,47 @@ async def test_a_connection_that_was_gone_before_it_was_accepted(listening, erro
 # Ending -------------------------------------------------------------------------------------------------------------
 
 
-async def test_stopped_it_ends_when_the_last_association_has(listening, autojump_clock):
+async def test_stopped_it_ends_when_the_last_message_has_been_answered(listening, autojump_clock):
+    """Who has nothing under way is aborted at once, who only connected is closed with the last association."""
     one = await listening()
-    peer, _ = await one.request()
+    busy, _ = await one.request()
+    idle, _ = await one.request()
     silent = one.connect()
+    request = one.octets.echo()
+    await busy.send(request[:6] + request[6:12].replace(b"\3", b"\1") + request[12:])  # the last fragment is to come
     await trio.testing.wait_all_tasks_blocked()
     one.listener.stop()
+    assert await idle.pdu() == AAbort(source=0, reason=0)
+    idle.close()
     await trio.testing.wait_all_tasks_blocked()
-    assert not await is_open(silent)
     assert one.socket.fileno() == -1
-    await peer.send(one.octets.echo())
-    assert (await peer.message()).status == SUCCESS
+    assert await is_open(silent)
     assert not one.over.is_set()
-    await peer.send(AReleaseRQ())
-    assert await peer.pdu() == AReleaseRP()
-    peer.close()
+    await busy.send(bytes.fromhex("04 00 00000006 00000002 01 03"))
+    assert (await busy.message()).status == SUCCESS
+    assert await busy.pdu() == AAbort(source=0, reason=0)
+    busy.close()
     await one.over.wait()
+    assert not await is_open(silent)
 
 
 async def test_who_asks_while_it_stops_is_told_to_come_later(listening, autojump_clock):
     one = await listening()
+    busy, _ = await one.request()
+    await busy.send(
+        one.octets.message(
+            CStoreRQ(affected_sop_class_uid="1.2.3", message_id=1, affected_sop_instance_uid="1.2.3"), context_id=1
+        )
+    )
     peer = one.connect()
     await trio.testing.wait_all_tasks_blocked()
-    one.listener._draining = True  # as `stop` does, before it drops who has not asked yet
+    one.listener.stop()
     await peer.send(one.octets.request())
     assert await peer.pdu() == CONGESTION
     assert one.rejected == [("192.0.2.1", CONGESTION)]
+    assert not one.over.is_set()
+    busy.close()
+    await one.over.wait()
 
 
 async def test_cancelled_it_aborts_every_association(nursery, raw_peer, octets, descriptors, autojump_clock):
