@@ -154,6 +154,7 @@ class Acceptor:
                 await perform(self.operations, association, received)
         else:
             await self._perform_at_once(association)
+        association.check()
         if association.is_ending and association.connection.state is State.STA6:
             raise AssociationAbortedError("we are shutting down", source=0, reason=0, by_peer=False)
         await association.answer_release()
