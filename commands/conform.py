@@ -36,6 +36,11 @@ EXIT_UNREACHABLE = 69
 DEFAULT_PARALLEL = 8
 MOST_PROCESSES = 4  # of the product at once
 DEFAULT_ARTIM = 30.0
+_ABOUT_OTHER_CASES = (
+    *("--case", "--without", "--level", "--waivers", "--baseline"),
+    *("--output", "--junit", "--markdown", "--html", "--pcap-dir"),
+)
+_ABOUT_OUTPUT = ("--json", "-v", "-vv", "--verbose", "-q", "--quiet", "--strict", "--no-confirm")
 
 Option = Callable[[Any], Any]
 
@@ -342,7 +347,9 @@ class Reporter:
             click.echo("\r\x1b[K", nl=False, err=True)
         for result in run.results:
             result.waiver = self.waivers.get(result.case.id, "")
-        run.command_line = f"dulcet conform {shlex.join(sys.argv[2:])}"
+        arguments = sys.argv[2:]
+        run.command_line = f"dulcet conform {shlex.join(arguments)}"
+        run.again = f"dulcet conform {shlex.join(_without_selection(arguments))}"
         made = document.to_document(run, kit_version=version("dulcet"))
         if self.baseline is not None:
             _compare(made, self.baseline)
@@ -364,6 +371,20 @@ class Reporter:
         )
         for line in shown:
             click.echo(line)
+
+
+def _without_selection(arguments: Sequence[str]) -> list[str]:
+    """The arguments that say how a case is played, without those that say which, and what is written."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in _ABOUT_OTHER_CASES:
+            if not equals:
+                next(words, None)
+        elif word not in _ABOUT_OUTPUT:
+            kept.append(word)
+    return kept
 
 
 def _compare(made: document.Document, baseline: document.Document) -> None:

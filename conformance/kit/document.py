@@ -116,7 +116,7 @@ def case_document(result: CaseResult, run: Run) -> Document:
         "measured": result.findings.measured,
         "waiver": result.waiver,
         "note": case.note or result.note,
-        "run_again": f"dulcet conform {run.side} {run.peer} --case {case.id}",
+        "run_again": f"{run.again} --case {case.id}",
         "timeline": timeline(result.findings.wires),
     }
     return document

@@ -6,8 +6,8 @@ import trio
 
 from dulcet.conformance.kit.product import CLAIMS, Patience, Product
 from dulcet.conformance.kit.result import Observed
-from dulcet.conformance.kit.stimuli import context
-from dulcet.conformance.kit.visit import Asked, Association, Findings, PreconditionError, Visit
+from dulcet.conformance.kit.stimuli import RELEASE_RQ, context
+from dulcet.conformance.kit.visit import Asked, Findings, PreconditionError, Visit
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from dulcet.errors import (
     AssociationAbortedError,
@@ -102,6 +102,32 @@ async def _concurrency(product: Product, patience: Patience) -> int:
     return max(held, 1)
 
 
+async def baseline(product: Product, patience: Patience) -> Product:
+    """The product, with what goes wrong on an ordinary association: a C-ECHO and a release."""
+    findings = Findings()
+    outcomes = []
+    async with trio.open_nursery() as nursery:
+        visit = Visit(product, replace(patience, answer=patience.patient), nursery, findings, is_basic=True)
+        try:
+            association = await visit.associate(context(1, VERIFICATION))
+            if product.has("verification"):
+                outcomes.append(str(await association.need(1).echo()))
+                outcomes.append(str(await association.echo()))
+            outcomes.append(str(await association.release()))
+        except (PreconditionError, DulcetError):
+            pass
+        await visit.close()
+        nursery.cancel_scope.cancel()
+    wrong = frozenset(outcomes) - {"RSP(0000)", "RP"}
+    codes = {problem.code for problem in findings.problems} | ({"UNUSABLE_AFTER"} if wrong else set())
+    return replace(
+        product,
+        known_outcomes=wrong,
+        known_problems=frozenset(codes),
+        can_be_probed=not await probe(product, patience),
+    )
+
+
 def claims_of(observed: Observed, declared: dict[str, bool]) -> dict[str, str]:
     """The product's claims: what the configuration says, and where it says nothing, what was observed."""
     claims = {}
@@ -115,33 +141,35 @@ def claims_of(observed: Observed, declared: dict[str, bool]) -> dict[str, str]:
 
 
 async def is_healthy(product: Product, patience: Patience) -> str:
-    """A new association and a C-ECHO: "" when all is well, else what is not."""
+    """A new association and a C-ECHO: "" when both are answered, however well; else what is not.
+
+    A product that is not able to do so from the start can't be probed: then "" always.
+    """
+    if not product.can_be_probed:
+        return ""
     trouble = ""
     for wait in (0.0, 0.5, 2.0):
         await trio.sleep(wait)
-        trouble = await _probe(product, patience)
+        trouble = await probe(product, patience)
         if not trouble:
             return ""
     return trouble
 
 
-async def _probe(product: Product, patience: Patience) -> str:
-    findings = Findings()
+async def probe(product: Product, patience: Patience) -> str:
+    """One attempt of `is_healthy`."""
     trouble = ""
     async with trio.open_nursery() as nursery:
-        visit = Visit(product, patience, nursery, findings)
+        visit = Visit(product, patience, nursery, Findings())
         try:
             association = await visit.associate(context(1, VERIFICATION))
-            await _use(association, product.has("verification"))
+            if product.has("verification"):
+                outcome = await association.need(1).echo()
+                trouble = "" if outcome.word == "RSP" else f"C-ECHO gave {outcome.explain()}"
+            await association.send(RELEASE_RQ)
+            await association.outcome(patience.settle)
         except (PreconditionError, DulcetError) as error:
             trouble = str(error)
         await visit.close()
         nursery.cancel_scope.cancel()
-    return trouble or "; ".join(problem.explanation for problem in findings.problems)
-
-
-async def _use(association: Association, has_verification: bool) -> None:
-    if has_verification:
-        await association.need(1).still_works()
-    else:
-        await association.release()
+    return trouble

@@ -100,6 +100,12 @@ class Product:
     """Where that listener listens."""
     is_blocked_by_silence: bool = False
     """A connection on which nothing is said keeps it from serving others."""
+    known_problems: frozenset[str] = frozenset()
+    """Codes of what goes wrong on every ordinary association: only the cases meant for them report them."""
+    known_outcomes: frozenset[str] = frozenset()
+    """What it gives, wrongly, to an ordinary C-ECHO or A-RELEASE-RQ: as the outcome of another case it says nothing."""
+    can_be_probed: bool = True
+    """It answered a C-ECHO on an association of its own before the first case."""
     parallel: int = 1
     """How many associations the product serves at once, as far as the kit uses it."""
 

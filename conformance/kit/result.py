@@ -72,6 +72,8 @@ class Run:
     peer: str
     command_line: str
     started: datetime
+    again: str = "dulcet conform"
+    """The command line that plays one case again, but for its `--case`."""
     seconds: float = 0.0
     declared: dict[str, object] = field(default_factory=dict)
     """From the configuration and the options."""

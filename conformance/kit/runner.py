@@ -21,6 +21,8 @@ from dulcet.errors import DulcetError
 
 LONGEST_CASE = 60.0  # seconds, beyond ARTIM: the kit's own fault is more likely than the product's
 RECOVERY_SECONDS = 15.0
+BASIC_CASES = ("dimse.echo.basic", "ul.release.normal", "ul.assoc.rq.minimal", "ul.release.acceptor-initiates")
+"""The cases meant for what an ordinary association needs."""
 Progress = Callable[[CaseResult, int, int], None]
 """Called for each result with the number of results so far and of cases."""
 
@@ -60,6 +62,7 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     outcome, judgement = await _played(case, product, patience, findings)
     if outcome is not None:
         judgement = fair(case, patience, judge(case, outcome, findings.problems))
+        judgement = _not_again(case, product, outcome, judgement)
     assert judgement is not None
     result = CaseResult(
         case=case,
@@ -84,6 +87,14 @@ def fair(case: Case, patience: Patience, judgement: Judgement) -> Judgement:
     return judgement
 
 
+def _not_again(case: Case, product: Product, outcome: Outcome, judgement: Judgement) -> Judgement:
+    """What goes wrong on every association fails the cases meant for it, and leaves the others undecided."""
+    if judgement.verdict is Verdict.FAIL and case.id not in BASIC_CASES and str(outcome) in product.known_outcomes:
+        text = f"{outcome.explain()}: what the product gives on every ordinary association; see {BASIC_CASES[0]}"
+        return Judgement(Verdict.INCONCLUSIVE, "BASELINE", text)
+    return judgement
+
+
 async def _played(
     case: Case, product: Product, patience: Patience, findings: Findings
 ) -> tuple[Outcome | None, Judgement | None]:
@@ -92,7 +103,7 @@ async def _played(
     outcome: Outcome | None = None
     judgement: Judgement | None = None
     async with trio.open_nursery() as nursery:
-        visit = Visit(product, patience, nursery, findings)
+        visit = Visit(product, patience, nursery, findings, is_basic=case.id in BASIC_CASES)
         with trio.move_on_after(limit) as deadline:
             try:
                 outcome = await case.play(visit)

@@ -10,7 +10,7 @@ from dulcet.conformance.kit import catalogue
 from dulcet.conformance.kit.case import Case, Level, Role
 from dulcet.conformance.kit.configuration import Declaration
 from dulcet.conformance.kit.passive import PassiveCheck, judge_traffic
-from dulcet.conformance.kit.preflight import claims_of, look_at
+from dulcet.conformance.kit.preflight import baseline, claims_of, look_at
 from dulcet.conformance.kit.product import Product
 from dulcet.conformance.kit.result import CaseResult, Observed, Run
 from dulcet.conformance.kit.runner import Conditions, Progress, Runner, why_skipped
@@ -58,6 +58,7 @@ async def test_acceptor(
     clock = trio.current_time()
     run.observed = await look_at(product, conditions.patience)
     known = _known(product, declaration, run.observed)
+    known = await baseline(known, conditions.patience)
     run.claims = dict(known.claims)
     cases = [case for case in catalogue.in_order(catalogue.acceptor_cases()) if selection.wants(case)]
     checks = [check for check in catalogue.acceptor_checks() if selection.wants(check.case)]

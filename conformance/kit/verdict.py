@@ -39,6 +39,7 @@ CODES = {
     "ARTIM_UNDECLARED": "still connected after the time that the kit takes for ARTIM, which was not declared",
     "ABORT_WRONG_SOURCE": "an A-ABORT as expected, with another source or reason than Table 9-26 has for it",
     "ACCEPTED_INVALID": "what the standard forbids was accepted",
+    "BASELINE": "what the product gives on every ordinary association: this case can't tell more",
     "CLOSED": "the connection was closed where an answer was expected",
     "CLOSED_SILENTLY": "the connection was closed where an A-ABORT or A-ASSOCIATE-RJ should have been sent first",
     "CLOSED_SILENTLY(RST)": "the connection was reset; an A-ABORT on its way may have been lost",

@@ -44,8 +44,17 @@ class Findings:
 class Visit:
     """What a case of an acceptor is played on. `nursery` runs the readers of its connections."""
 
-    def __init__(self, product: Product, patience: Patience, nursery: trio.Nursery, findings: Findings) -> None:
+    def __init__(
+        self,
+        product: Product,
+        patience: Patience,
+        nursery: trio.Nursery,
+        findings: Findings,
+        *,
+        is_basic: bool = False,
+    ) -> None:
         self.product = product
+        self.is_basic = is_basic
         self.patience = patience
         self.findings = findings
         self._nursery = nursery
@@ -59,11 +68,13 @@ class Visit:
 
     def problem(self, code: str, explanation: str) -> None:
         """The product did something wrong beside the outcome."""
-        self.findings.problems.append(Problem(code, explanation))
+        if self.is_basic or code not in self.product.known_problems:
+            self.findings.problems.append(Problem(code, explanation))
 
     def warn(self, code: str, explanation: str) -> None:
         """The product did something doubtful beside the outcome."""
-        self.findings.problems.append(Problem(code, explanation, True))
+        if self.is_basic or code not in self.product.known_problems:
+            self.findings.problems.append(Problem(code, explanation, True))
 
     async def connect(self, *, judged: bool = True) -> RawPeer:
         """Open a connection. PeerUnavailableError when the product can't be reached."""
