@@ -31,7 +31,7 @@ class Item:
     @classmethod
     def decode(cls, octets: bytes, deviations: list[Deviation]) -> Self:
         """One whole item, header included; DecodeError names the table and field that was wrong."""
-        if cls.IS_UID:
+        if cls.IS_UID and int.from_bytes(octets[2:4], "big") == len(octets) - 4:
             uid = octets[4:].decode("latin-1")
             if is_plain_uid(uid) or len(deviations) >= MAX_DEVIATIONS:  # else the layout says what is wrong with it
                 (name,) = cls._field_names()

@@ -21,6 +21,8 @@ from dulcet.ul.connection import (
     StartArtim,
     StopArtim,
 )
+from dulcet.ul.fields import MAX_DEVIATIONS
+from dulcet.ul.item import Item
 from dulcet.ul.items import ApplicationContext, PresentationContextAC, PresentationContextRQ, UserInformation
 from dulcet.ul.pdata import PresentationDataValue
 from dulcet.ul.pdu import (
@@ -181,6 +183,32 @@ def test_any_octets_are_a_pdu_or_a_decode_error(data, strategies) -> None:
     assert error.table
     assert 0 <= error.offset <= len(octets)
     assert error.abort_reason in (1, 6)
+
+
+UID_ITEMS = [item for item in Item.__subclasses__() if item.IS_UID]
+
+
+@settings(max_examples=300)
+@given(
+    item=st.sampled_from(UID_ITEMS),
+    body=st.one_of(st.from_regex(r"[0-9. \0]{0,66}", fullmatch=True).map(str.encode), st.binary(max_size=70)),
+    promised=st.sampled_from([0, 0, 0, 1, -1, 256]),
+    found_before=st.sampled_from([0, MAX_DEVIATIONS - 1, MAX_DEVIATIONS]),
+)
+def test_a_uid_read_by_hand_is_what_the_layout_reads(item, body: bytes, promised: int, found_before: int) -> None:
+    octets = bytes((item.ITEM_TYPE, 0)) + max(0, len(body) + promised).to_bytes(2, "big") + body
+    (field,) = item.LAYOUT.octet_column()[3:]
+
+    def read(decode: Callable[..., object]) -> tuple[object, list[object]]:
+        deviations: list[object] = [None] * found_before
+        try:
+            decoded = decode(octets, deviations)
+        except DecodeError as error:
+            return str(error), []
+        return decoded, deviations[found_before:]
+
+    by_hand, found = read(lambda *arguments: getattr(item.decode(*arguments), field[1]))
+    assert (by_hand, found) == read(lambda *arguments: item.LAYOUT.decode(*arguments)[field[1]])
 
 
 CALLS: list[Callable[[Connection], object]] = [
