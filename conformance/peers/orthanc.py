@@ -18,20 +18,24 @@ def orthanc(
     ae_title: str = "ORTHANC",
     modalities: Sequence[PeerAddress] = (),
     settings: Mapping[str, Any] | None = None,
+    http_port: int | None = None,
     environment: Mapping[str, str] = NO_NAGLE,
     parent: Path | None = None,
 ) -> Iterator[RunningPeer]:
     """Orthanc as storage and query/retrieve SCP; refuses another called AE title than its own.
 
     `modalities` are the destinations that its C-MOVE knows; `settings` replace keys of the configuration. C-MOVE is
-    answered when the transfer is done (SynchronousCMove).
+    answered when the transfer is done (SynchronousCMove). With `http_port` its REST API listens there, on loopback: the
+    way to have it ask others.
     """
+    rest = {} if http_port is None else {"HttpServerEnabled": True, "HttpPort": http_port, "RemoteAccessAllowed": False}
     address = PeerAddress(ae_title=ae_title, host=LOOPBACK, port=free_port())
     with peer_directory("orthanc", parent) as directory:
         storage = directory / "stored"
         storage.mkdir()
         configuration = directory / "orthanc.json"
-        configuration.write_text(json.dumps({**_configuration(address, storage, modalities), **(settings or {})}))
+        chosen = {**_configuration(address, storage, modalities), **rest, **(settings or {})}
+        configuration.write_text(json.dumps(chosen))
         command = [executable("Orthanc"), str(configuration)]
         with running_peer(
             command, address=address, directory=directory, storage=storage, environment=environment
