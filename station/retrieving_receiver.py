@@ -123,7 +123,7 @@ async def receiving(settings: ReceiverSettings, store: Operation) -> AsyncIterat
                 yield receiver
             except Exception as error:  # it leaves by itself, not in the nursery's group
                 failure = error
-            await _wait_for_releases(receiver, listener)
+            await _wait_for_releases(receiver)
             nursery.cancel_scope.cancel()
     finally:
         for sock in sockets:
@@ -132,9 +132,8 @@ async def receiving(settings: ReceiverSettings, store: Operation) -> AsyncIterat
         raise failure
 
 
-async def _wait_for_releases(receiver: Receiver, listener: Listener) -> None:
+async def _wait_for_releases(receiver: Receiver) -> None:
     """An archive that has sent everything is given the time to release; some keep the association for the next one."""
-    listener.stop()
     with trio.move_on_after(RELEASE_PATIENCE):
         while receiver.associations:
             await receiver.association_ended.park()

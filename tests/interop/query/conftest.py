@@ -1,5 +1,6 @@
 """Objects to look for, real archives that hold them, and an archive of our own that does what a test wants of it."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,6 +125,10 @@ def command(
     return call
 
 
+class Cancelled(Exception):
+    """By a C-CANCEL; after so many sub-operations."""
+
+
 @dataclass(kw_only=True)
 class Archive:
     """C-FIND, C-MOVE and C-GET over a few studies, and every way to go wrong."""
@@ -148,8 +153,34 @@ class Archive:
     lists_images: bool = True
     has_move: bool = True
     has_get: bool = True
+    holds_after: int | None = None
+    """Matches after which it waits for `go_on`, and listens for a C-CANCEL meanwhile."""
+    holds_move_after: int | None = None
+    """The same for the objects of a C-MOVE."""
     requests: list[Any] = field(default_factory=list)
     later: Any = None
+    token: Any = None
+    scope: Any = None
+    go_on: trio.Event = field(default_factory=trio.Event)
+
+    def release(self) -> None:
+        """From another thread: let it go on."""
+        trio.from_thread.run_sync(self.go_on.set, trio_token=self.token)
+
+    async def hold(self, association: Any, message_id: int, is_due: bool) -> bool:
+        """Whether the operation was cancelled while we waited."""
+        if not is_due:
+            return False
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                await association.read_until(lambda: message_id in association.cancelled_operations)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            await self.go_on.wait()
+            nursery.cancel_scope.cancel()
+        return message_id in association.cancelled_operations
 
     def matching(self, identifier: Identifier) -> list[dict[int, str]]:
         """The objects that the unique keys of an identifier name."""
@@ -169,7 +200,10 @@ class Archive:
             await association.send(context.context_id, request.response(status=0xA900))
             return
         entities = {keys[UNIQUE[level]]: keys for keys in self.matching(identifier)}
-        for keys in entities.values():
+        for number, keys in enumerate(entities.values()):
+            if await self.hold(association, request.message_id, number == self.holds_after):
+                await association.send(context.context_id, request.response(status=0xFE00))
+                return
             answer = {tag: keys.get(tag, "") for tag in identifier.elements}
             if 0x00201208 in answer:
                 answer[0x00201208] = str(
@@ -197,6 +231,8 @@ class Archive:
             return
 
         async def pending(done: int) -> None:
+            if await self.hold(association, request.message_id, done == self.holds_move_after):
+                raise Cancelled(done)
             if self.dies_after == done:
                 await association.abort()
             counted = request.response(
@@ -208,7 +244,10 @@ class Archive:
             )
             await association.send(context.context_id, counted)
 
-        await self._send(to, self.sends(objects), pending)
+        try:
+            await self._send(to, self.sends(objects), pending)
+        except Cancelled as cancelled:
+            final = replace(self._final(request, cancelled.args[0], 0), status=0xFE00)
         await association.send(context.context_id, final)
 
     async def get(self, association: Any, received: Any) -> None:
@@ -306,6 +345,33 @@ async def archive(nursery: trio.Nursery) -> Callable[..., Any]:
         return made
 
     return start
+
+
+@pytest.fixture
+def archive_thread() -> Iterator[Callable[..., Any]]:
+    """Starts an `Archive` in a thread, for tests of the command line."""
+    stops = []
+
+    def start(*studies: Study, **fields: Any) -> Archive:
+        made = Archive(studies=studies, **fields)
+        ready = threading.Event()
+        thread = threading.Thread(target=trio.run, args=(serve, made, ready))
+        thread.start()
+        assert ready.wait(10)
+        stops.append((made, thread))
+        return made
+
+    async def serve(made: Archive, ready: threading.Event) -> None:
+        made.token, made.scope = trio.lowlevel.current_trio_token(), trio.CancelScope()
+        with made.scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(made.serve)
+                ready.set()
+
+    yield start
+    for made, thread in stops:
+        trio.from_thread.run_sync(made.scope.cancel, trio_token=made.token)
+        thread.join(10)
 
 
 @pytest.fixture
