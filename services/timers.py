@@ -39,7 +39,7 @@ class Timers:
         self._message_octets = 0
         self._last_read = now
         self._end = NEVER if limits.association is None else now + limits.association
-        self._chosen: tuple[float, Expiry | None] = (NEVER, None)
+        self._chosen: tuple[float, Expiry] = (NEVER, Expiry.ARTIM)
 
     def start_artim(self) -> None:
         """Start, or start again."""
@@ -95,12 +95,8 @@ class Timers:
         self._chosen = chosen
         return chosen[0]
 
-    def excuse(self) -> None:
-        """What ends the read under way is no timer."""
-        self._chosen = (NEVER, None)
-
     def why_expired(self) -> Expiry | None:
-        """Which timer the last deadline was; None for none, or when the message turned out fast enough to go on."""
+        """Which timer the last deadline was; None when the message turned out fast enough and may go on."""
         why = self._chosen[1]
         if why is not Expiry.RATE:
             return why

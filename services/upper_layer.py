@@ -66,6 +66,7 @@ class UpperLayer:
         self._released = False
         self._is_reading = False
         self._patience: trio.CancelScope | None = None
+        self._is_woken = False
         self._waiters = trio.lowlevel.ParkingLot()
         self._send_lock = trio.Lock()
         self._is_cut = False
@@ -92,7 +93,7 @@ class UpperLayer:
         """Something has come, or happened, that a waiting task may want; the one that reads looks as well."""
         self._waiters.unpark_all()
         if self._patience is not None:
-            self._timers.excuse()
+            self._is_woken = True
             self._patience.cancel()
 
     def check(self) -> None:
@@ -213,12 +214,13 @@ class UpperLayer:
         elif count == 0:
             await self.perform(self.connection.transport_closed())
             self.transport.close()
-        else:
+        elif not self._is_woken:
             await self._expired()
 
     async def _wait_and_receive(self, buffer: memoryview) -> int:
         """Octets received; 0 at the end, -1 when a timer expired."""
         self._timers.begin_read()
+        self._is_woken = False
         count = -1
         try:
             with trio.CancelScope(deadline=self._read_deadline()) as self._patience:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dulcet.station.archive_services import ArchiveServices
 
 EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promised any more
+ONE_SIGNAL = 0.25  # seconds: who signals a whole process group reaches a worker twice, once through its parent
 MAX_LINES = 20  # for each association; a peer must not be able to fill the log
 
 
@@ -113,6 +114,11 @@ class _Server:
         self._archive: ArchiveServices | None = None
 
     async def run(self, sockets: Sequence[socket.socket], announce: bool) -> int:
+        """Until a signal; from now on none is lost, and none ends us without order."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            return await self._run(sockets, announce, signals)
+
+    async def _run(self, sockets: Sequence[socket.socket], announce: bool, signals: AsyncIterator[int]) -> int:
         settings = self._settings
         storage = Storage(settings.storage)
         try:
@@ -124,7 +130,7 @@ class _Server:
                 failed_handshake=lambda address, reason: self._log("tls.failed", address=address, reason=reason),
             )
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._await_signals, listener, nursery.cancel_scope)
+                nursery.start_soon(self._await_signals, signals, listener, nursery.cancel_scope)
                 if self._archive is not None:
                     nursery.start_soon(self._archive.run)
                 if announce:
@@ -137,16 +143,19 @@ class _Server:
                 self._archive.close()
         return EXIT_STORAGE_FAILED if storage.failed else self._exit_code
 
-    async def _await_signals(self, listener: Listener, everything: trio.CancelScope) -> None:
+    async def _await_signals(
+        self, signals: AsyncIterator[int], listener: Listener, everything: trio.CancelScope
+    ) -> None:
         """The first signal: accept no more and finish what is in flight; the second, or the end of patience: abort."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                self._log("server.stopping", signal=signal.Signals(number).name, associations=listener.associations)
-                listener.stop()
-                with trio.move_on_after(self._settings.limits.grace):
-                    async for _ in signals:
+        async for number in signals:
+            self._log("server.stopping", signal=signal.Signals(number).name, associations=listener.associations)
+            listener.stop()
+            first = trio.current_time()
+            with trio.move_on_after(self._settings.limits.grace):
+                async for _ in signals:
+                    if trio.current_time() >= first + ONE_SIGNAL:
                         break
-                everything.cancel()
+            everything.cancel()
 
     def _archive_services(self, *, is_first: bool) -> "ArchiveServices | None":
         settings = self._settings

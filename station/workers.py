@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from dulcet.errors import DulcetError
@@ -27,6 +28,8 @@ def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket]) -> i
     )
     share = replace(settings, limits=limits)
     workers = {_fork(share, sockets, announce=index == 0) for index in range(count)}
+    for sock in sockets:  # theirs alone: when they accept no more, nobody does
+        sock.close()
 
     def pass_on(number: int, frame: object) -> None:
         _signal(workers, number)
@@ -46,7 +49,8 @@ def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket]) -> i
 
 def _signal(workers: set[int], number: int) -> None:
     for pid in workers:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # it has just been waited for
+            os.kill(pid, number)
 
 
 def _fork(settings: ServerSettings, sockets: Sequence[socket.socket], *, announce: bool) -> int:

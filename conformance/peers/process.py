@@ -114,7 +114,7 @@ def running_peer(
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads its own group, and the group with it: first politely, then for certain."""
-    if process.returncode is not None:
+    if process.poll() is not None:
         return
     process.terminate()
     ended = _ends_within(process.pid, END_SECONDS)

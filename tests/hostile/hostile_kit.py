@@ -1,0 +1,372 @@
+"""What hostile peers need: a server that is watched, connections that say any octets, words for what is answered."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from dulcet.conformance.kit import command_set
+from dulcet.conformance.kit.command_set import command_name
+from dulcet.conformance.kit.messages import Assembler
+from dulcet.conformance.kit.stimuli import RELEASE_RQ, Request, context, message, title
+from dulcet.conformance.kit.synthetic import data_set, uid
+from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
+from dulcet.conformance.peers.process import RunningPeer, peer_directory, running_peer
+from dulcet.services.part10 import read_header
+from dulcet.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AReleaseRP, PDataTF, decode_pdu
+
+PROGRAM = Path(__file__).with_name("watched_server.py")
+ARTIM = 1.0  # seconds, of every server here that does not say another
+SLACK = 1.0  # seconds beyond a timer until the place is free
+ECHO_SECONDS = 1.0  # for a good association beside a hostile one, from TCP to TCP
+PATIENCE = 30.0  # seconds after which a test gives up; no timer of a server here is as long
+
+CT, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
+IMPLICIT, EXPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
+ECHO_CONTEXT, STORE_CONTEXT, EXPLICIT_CONTEXT, REFUSED_CONTEXT, DEFLATED_CONTEXT = 1, 3, 5, 7, 9
+REQUEST = Request(
+    called=title("DULCET"),
+    calling=title("HOSTILE"),
+    contexts=(
+        context(ECHO_CONTEXT, VERIFICATION),
+        context(STORE_CONTEXT, CT, IMPLICIT),
+        context(EXPLICIT_CONTEXT, CT, EXPLICIT),
+        context(REFUSED_CONTEXT, "1.2.826.0.1.3680043.10.999.1"),
+        context(DEFLATED_CONTEXT, CT, DEFLATED),
+    ),
+)
+ACCEPTED = "A-ASSOCIATE-AC(0,0,0,3,0)"
+Answer = str
+
+
+# Octets -------------------------------------------------------------------------------------------------------------
+
+
+def echo(message_id: int = 1, **elements: Any) -> bytes:
+    """A C-ECHO-RQ; `elements` by tag replace its own: `x0110=7`, None leaves one out."""
+    return message(ECHO_CONTEXT, command({0x0002: VERIFICATION, 0x0100: 0x0030, 0x0110: message_id}, elements))
+
+
+def command(values: dict[int, Any], changes: Mapping[str, Any]) -> bytes:
+    """A command set without a data set, unless `x0800` says otherwise."""
+    changed = {int(name[1:], 16): value for name, value in changes.items()}
+    return command_set.encode({0x0800: command_set.NO_DATA_SET, **values, **changed})
+
+
+def store_command(instance: str | bytes, message_id: int = 1, **elements: Any) -> bytes:
+    """A C-STORE-RQ's command set for CT."""
+    values = {0x0002: CT, 0x0100: 0x0001, 0x0110: message_id, 0x0700: 0, 0x0800: 1, 0x1000: instance}
+    return command(values, elements)
+
+
+def image(instance: str, pixels: bytes = b"pixels", *, explicit: bool = False, sop_class: str = CT) -> bytes:
+    """A data set of three elements."""
+    elements: dict[int, tuple[str, str | bytes]] = {
+        0x00080016: ("UI", sop_class),
+        0x00080018: ("UI", instance),
+        0x7FE00010: ("OW", pixels),
+    }
+    return data_set(elements, explicit=explicit)
+
+
+def store(instance: str, octets: bytes | None = None, message_id: int = 1, **elements: Any) -> bytes:
+    """A whole C-STORE on the implicit context; of `image` when no data set is given."""
+    data = image(instance) if octets is None else octets
+    return message(STORE_CONTEXT, store_command(instance, message_id, **elements), data)
+
+
+# What is answered ---------------------------------------------------------------------------------------------------
+
+
+class Peer:
+    """One connection, and what came on it in words: `A-ABORT(2,6)`, `C-STORE-RSP(0000H)`, `closed`."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.answers: list[Answer] = []
+        self.acknowledged: list[str] = []
+        """SOP Instance UIDs that were answered with 0000H."""
+        self.heard_at = self.closed_at = 0.0
+        """When the last answer came, and when the server closed; on trio's clock."""
+        self._octets = bytearray()
+        self._messages = Assembler()
+
+    async def send(self, octets: bytes) -> bool:
+        """Whether the server still took it."""
+        try:
+            await self.stream.send_all(octets)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        return True
+
+    async def hear(self, answers: int = 1 << 30) -> None:
+        """Read until there are so many answers, or the server closes."""
+        while len(self.answers) < answers and not self.closed_at:
+            try:
+                octets = await self.stream.receive_some(1 << 20)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                octets = b""
+            if not octets:
+                self.closed_at = trio.current_time()
+                self.answers.append("closed" if not self._octets else f"closed inside {bytes(self._octets).hex()}")
+                return
+            self._octets += octets
+            self._take()
+
+    def _take(self) -> None:
+        while len(self._octets) >= 6:
+            end = 6 + int.from_bytes(self._octets[2:6], "big")
+            if len(self._octets) < end:
+                return
+            octets, self._octets = bytes(self._octets[:end]), self._octets[end:]
+            self.heard_at = trio.current_time()
+            self._pdu(octets)
+
+    def _pdu(self, octets: bytes) -> None:
+        pdu = decode_pdu(octets).pdu
+        if isinstance(pdu, PDataTF):
+            for said in self._messages.pdu(octets):
+                status, about = said.command.status, said.command.text(0x1000)
+                self.answers.append(f"{command_name(said.command.field)}({status or 0:04X}H)")
+                if said.command.field == command_set.C_STORE_RSP and status == 0 and about:
+                    self.acknowledged.append(about)
+            return
+        assert pdu.encode() == octets, octets.hex()
+        match pdu:
+            case AAssociateAC():
+                results = ",".join(str(item.result) for item in pdu.presentation_contexts)
+                self.answers.append(f"A-ASSOCIATE-AC({results})")
+            case AAssociateRJ():
+                self.answers.append(f"A-ASSOCIATE-RJ({pdu.result},{pdu.source},{pdu.reason})")
+            case AAbort():
+                self.answers.append(f"A-ABORT({pdu.source},{pdu.reason})")
+            case AReleaseRP():
+                self.answers.append("A-RELEASE-RP")
+            case _:
+                self.answers.append(pdu.NAME)
+
+    async def associate(self, request: Request = REQUEST) -> None:
+        """Ask for an association and have it."""
+        await self.send(request.encode())
+        await self.hear(1)
+        assert self.answers == [ACCEPTED], self.answers
+        self.answers.clear()
+
+    async def reset(self) -> None:
+        """Close with RST."""
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await trio.aclose_forcefully(self.stream)
+
+
+async def eventually(is_so: Callable[[], Any]) -> Any:
+    """Ask until it is so: another process tells us nothing of itself."""
+    with trio.fail_after(PATIENCE):
+        while not (found := is_so()):  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        return found
+
+
+# The server ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A running `dulcet serve`."""
+
+    running: RunningPeer
+    acknowledged: list[str] = field(default_factory=list)
+    """What hostile peers were told is stored."""
+    peers: list[Peer] = field(default_factory=list)
+    """Every connection that was made."""
+
+    @property
+    def port(self) -> int:
+        return self.running.address.port
+
+    def holdings(self) -> dict[str, int]:
+        """What it holds now: tasks, threads, descriptors, octets."""
+        report = self.running.directory / "holdings.json"
+        report.unlink(missing_ok=True)
+        os.kill(self.running.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + PATIENCE
+        while not report.exists():
+            assert time.monotonic() < deadline, "the server does not tell what it holds"
+            time.sleep(0.01)
+        found: dict[str, int] = json.loads(report.read_text())
+        return found
+
+    def at_rest(self, baseline: Mapping[str, int]) -> dict[str, int]:
+        """What it holds when it has come to rest: tasks and descriptors as in `baseline`, or when patience ends."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = self.holdings()
+            is_at_rest = all(found[name] <= baseline[name] for name in ("tasks", "descriptors"))
+            if is_at_rest or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
+
+    @contextmanager
+    def comes_back_to_rest(self, octets: int = 24 << 20, peak: int = 96 << 20) -> Iterator[None]:
+        """After the block the server holds no more than before it, and its memory grew by no more than allowed."""
+        before = self.holdings()
+        yield
+        after = self.at_rest(before)
+        assert after["tasks"] == before["tasks"], after
+        assert after["descriptors"] == before["descriptors"], after
+        assert after["octets"] - before["octets"] < octets, (before, after)
+        assert after["peak_octets"] - before["octets"] < peak, (before, after)
+        assert self.temporary_files() == []
+        assert "Traceback" not in self.running.log.read_text()
+
+    def temporary_files(self) -> list[Path]:
+        """What is being received, or was left behind."""
+        return list((self.running.storage / ".incoming").glob("*/*"))
+
+    def stored(self) -> dict[str, bytes]:
+        """The objects under their final names: SOP Instance UID (with what follows it) -> data set."""
+        found = {}
+        for path in self.running.storage.rglob("*.dcm"):
+            with path.open("rb") as file:
+                header = read_header(file.fileno())
+                file.seek(header.data_set_offset)
+                found[path.stem] = file.read()
+        return found
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """To the process that was started."""
+        os.kill(self.running.pid, number)
+
+    async def exit_code(self) -> int:
+        """Wait for its end; the number of the signal, negated, that ended it."""
+
+        def ended() -> Any:
+            return os.waitid(os.P_PID, self.running.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+
+        how = await eventually(ended)
+        return int(how.si_status if how.si_code == os.CLD_EXITED else -how.si_status)
+
+    async def until_received(self, count: int) -> None:
+        """So many objects are being received."""
+        await eventually(lambda: len(self.temporary_files()) >= count)
+
+    async def connect(self, source: str = LOOPBACK, host: str = LOOPBACK) -> Peer:
+        """A connection from an address of this machine."""
+        sock = trio.socket.socket()
+        try:
+            await sock.bind((source, 0))
+            await sock.connect((host, self.port))
+        except BaseException:
+            sock.close()
+            raise
+        self.peers.append(Peer(trio.SocketStream(sock)))
+        return self.peers[-1]
+
+    async def echo(self, source: str = LOOPBACK) -> float:
+        """A good association with one C-ECHO: its seconds, from TCP to TCP."""
+        started = trio.current_time()
+        peer = await self.connect(source)
+        async with peer.stream:
+            await peer.associate()
+            await peer.send(echo() + RELEASE_RQ)
+            await peer.hear(2)
+            assert peer.answers == ["C-ECHO-RSP(0000H)", "A-RELEASE-RP"], peer.answers
+        return trio.current_time() - started
+
+    async def serves_others(self) -> None:
+        """A good C-ECHO succeeds in time; a machine that was busy with something else gets a second chance."""
+        first = await self.echo()
+        assert first < ECHO_SECONDS or await self.echo() < ECHO_SECONDS, f"an echo took {first:.1f} s"
+
+
+@contextmanager
+def serving(
+    *options: str, limits: Mapping[str, Any] | None = None, descriptors: int = 0, storage: Path | None = None
+) -> Iterator[Server]:
+    """`dulcet serve` with short timers, as a process that is watched."""
+    address = PeerAddress(ae_title="DULCET", host=LOOPBACK, port=free_port())
+    with peer_directory("hostile") as directory:
+        stored = storage or directory / "stored"
+        settings = {
+            "report": str(directory / "holdings.json"),
+            "limits": {"artim": ARTIM, **(limits or {})},
+            "descriptors": descriptors,
+        }
+        command = [sys.executable, str(PROGRAM), "serve", "--port", str(address.port), "--directory", str(stored)]
+        command += ["--artim", str(ARTIM), "--min-free", "0", *options]
+        environment = {"DULCET_CONFIG": os.devnull, "DULCET_WATCHED": json.dumps(settings)}
+        with running_peer(
+            command, address=address, directory=directory, storage=stored, environment=environment
+        ) as running:
+            server = Server(running)
+            _until_ready(running)
+            try:
+                yield server
+            finally:
+                for peer in server.peers:
+                    peer.stream.socket.close()
+
+
+def _until_ready(running: RunningPeer) -> None:
+    """The port is open before the server is ready to be signalled."""
+    deadline = time.monotonic() + PATIENCE
+    while "is ready on" not in running.log.read_text():
+        assert time.monotonic() < deadline, running.log_tail()
+        time.sleep(0.005)
+
+
+# Cases --------------------------------------------------------------------------------------------------------------
+
+Says = bytes | Callable[[Peer], Awaitable[None]]
+
+
+async def play(server: Server, says: Says, expected: list[Any], *, associated: bool) -> None:
+    """One hostile peer: it says this, hears what is expected, and never closes; others are served all the while.
+
+    When `expected` ends with `...` the association goes on: a C-ECHO and a release follow.
+    """
+    goes_on = bool(expected) and expected[-1] is ...
+    answers = expected[:-1] if goes_on else expected
+    with trio.fail_after(PATIENCE):
+        peer = await server.connect()
+        async with peer.stream:
+            if associated:
+                await peer.associate()
+            started = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_say, peer, says)
+                await peer.hear(len(answers))
+                await server.serves_others()
+                if goes_on:
+                    await peer.send(echo(99) + RELEASE_RQ)
+                await peer.hear()
+                nursery.cancel_scope.cancel()
+    server.acknowledged += peer.acknowledged
+    end = ["C-ECHO-RSP(0000H)", "A-RELEASE-RP", "closed"] if goes_on else ["closed"]
+    assert peer.answers == [*answers, *end], f"expected {[*answers, *end]}, heard {peer.answers}"
+    held = peer.closed_at - max(started, peer.heard_at)
+    assert held <= ARTIM + SLACK, f"the connection was held for {held:.1f} s"
+
+
+async def _say(peer: Peer, says: Says) -> None:
+    if isinstance(says, bytes):
+        await peer.send(says)
+    else:
+        await says(peer)
+
+
+def named(name: str) -> str:
+    """A SOP Instance UID of its own for each case."""
+    return uid(f"hostile {name}")
+
+
+__all__ = [name for name in globals() if not name.startswith("_")]

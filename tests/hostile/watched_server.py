@@ -1,0 +1,55 @@
+"""`dulcet serve` that can be looked into: SIGUSR1 writes what it holds, and limits that have no option can be set.
+
+Run as a program. DULCET_WATCHED is JSON: `report` is the file to write, `limits` are fields of `Limits`, `descriptors`
+is how many the process may have.
+"""
+
+import gc
+import json
+import os
+import resource
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from dulcet.commands import serve
+from dulcet.services.limits import Limits
+
+PAGE = resource.getpagesize()
+
+
+def holdings() -> dict[str, int]:
+    """What the process holds now."""
+    gc.collect()
+    return {
+        "tasks": trio.lowlevel.current_statistics().tasks_living,
+        "threads": threading.active_count(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "octets": int(Path("/proc/self/statm").read_text().split()[1]) * PAGE,
+        "peak_octets": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "objects": len(gc.get_objects()),
+    }
+
+
+def main() -> None:
+    settings = json.loads(os.environ["DULCET_WATCHED"])
+    report = Path(settings["report"])
+
+    def tell(_number: int, _frame: object) -> None:
+        report.with_suffix(".new").write_text(json.dumps(holdings()))
+        report.with_suffix(".new").rename(report)
+
+    signal.signal(signal.SIGUSR1, tell)
+    serve.Limits = partial(Limits, **settings["limits"])
+    if settings["descriptors"]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["descriptors"], settings["descriptors"]))
+    from dulcet.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
