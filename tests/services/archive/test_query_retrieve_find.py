@@ -7,7 +7,7 @@ from dulcet.dimse.messages import CFindRSP
 from dulcet.dimse.uids import STUDY_ROOT_FIND
 from dulcet.errors import ArchiveError
 from dulcet.ul.items import SOPClassExtendedNegotiation
-from dulcet.ul.pdu import AReleaseRP, AReleaseRQ
+from dulcet.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 
 STUDIES = {0x00080052: "STUDY", 0x00100010: "", 0x0020000D: ""}
 
@@ -249,3 +249,12 @@ async def test_the_next_query_is_answered_when_one_broke(ask, archive, autojump_
     assert statuses(await asking.responses()) == [0xA900]
     await asking.find(STUDIES, 2)
     assert statuses(await asking.responses()) == [0xFF00, 0]
+
+
+async def test_an_identifier_without_end_ends_the_association(ask, autojump_clock):
+    """More than 1 MiB is no identifier: A-ABORT, and no memory for the rest."""
+    asking = await ask()
+    await asking.find(b"\x10\x00\x00\x40\xff\xff\xff\x00" + bytes(1024 * 1024))
+    assert isinstance(await asking.peer.pdu(), AAbort)
+    asking.peer.close()
+    assert type(await asking.served.end()).__name__ == "PeerProtocolError"

@@ -1,0 +1,112 @@
+"""The commands round the archive as processes: what they import, what they refuse, what they say."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from dulcet.conformance.peers.ours import dulcet_serve
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.fixture
+def small_vault(tmp_path, vault):
+    """A few of the objects, in a directory of their own."""
+    directory = tmp_path / "small"
+    for path in sorted(vault.rglob("*.9.7.5.2.*.dcm")):
+        (directory / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, directory / path.parent.name)
+    return directory
+
+
+@pytest.mark.parametrize("module", ["sqlite3", "pydicom", "dulcet.services.query_retrieve", "dulcet.station.index"])
+def test_a_plain_server_imports_nothing_of_the_archive(module):
+    code = (
+        "import sys; from dulcet.commands.serve import serve; import dulcet.station.server, dulcet.services.storage;"
+        f"sys.exit({module!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_index_is_made_and_made_anew(dulcet, small_vault):
+    done = dulcet("index", small_vault)
+    assert (done.returncode, done.stdout) == (0, "9 objects in 9 series of 3 studies; 9 new or changed, 0 gone.\n")
+    done = dulcet("index", small_vault)
+    assert "0 new or changed" in done.stdout
+    done = dulcet("index", small_vault, "--rebuild", "--json")
+    assert json.loads(done.stdout) == {
+        "v": 1,
+        "changed": 9,
+        "gone": 0,
+        "patient": 1,
+        "study": 3,
+        "series": 9,
+        "instance": 9,
+        "unreadable": 0,
+    }
+
+
+def test_what_is_no_object_is_named(dulcet, small_vault):
+    broken = sorted(small_vault.rglob("*.dcm"))[0]
+    broken.write_bytes(b"no object")
+    done = dulcet("index", small_vault)
+    assert done.returncode == 1
+    assert f"{broken}: it is not a DICOM file" in done.stderr
+
+
+def test_a_damaged_index_does_not_keep_an_archive_from_starting(dulcet, small_vault):
+    (small_vault / ".index.sqlite").write_bytes(b"broken" * 1000)
+    with dulcet_serve("--query", "--min-free", "1M", storage=small_vault) as peer:
+        done = dulcet("find", peer.address, "studies", "--json")
+    assert done.returncode == 0
+    assert done.stdout.count('"event":"find.match"') == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("index", "/nowhere/at/all"), 66, "there is no directory"),
+        (("serve", "--nodes", "/dev/null"), 2, "--nodes needs --query"),
+        (("serve", "--query", "--nodes", "/nowhere/nodes.toml", "--port", "0"), 78, "there is no node book"),
+        (("serve", "--worklist", "/nowhere", "--port", "0", "--directory", "{tmp}"), 78, "there is no folder"),
+        (("serve", "--query", "--max-suboperations", "70000"), 2, "70000"),
+        (("commit", "X@127.0.0.1:1"), 2, "what should be committed"),
+        (("commit", "X@127.0.0.1:1", "/nowhere.dcm"), 66, "there is no such file"),
+        (("commit", "X@127.0.0.1:1", "/etc/hostname"), 66, "not a DICOM file"),
+        (("commit", "X@127.0.0.1:1", f"{CT}:1.2.3"), 69, "refused the connection"),
+        (("commit", "X@127.0.0.1:1", "1.2.3", "--sop-class", CT), 69, "refused the connection"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(dulcet, tmp_path, arguments, code, words):
+    done = dulcet(*(word.replace("{tmp}", str(tmp_path / "stored")) for word in arguments))
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_sent_is_found_committed_and_still_there_after_a_kill(dulcet, tmp_path, small_vault):
+    """The whole way: send, find, commit; then the process is killed, and the next one knows all of it."""
+    objects, stored = sorted(small_vault.rglob("*.dcm")), tmp_path / "stored"
+    with dulcet_serve("--query", "--min-free", "1M", storage=stored) as peer:
+        assert dulcet("send", peer.address, small_vault, "-q").returncode == 0
+        done = dulcet("find", peer.address, "studies", "--patient", "few*", "--json")
+        assert done.stdout.count('"event":"find.match"') == 3
+        done = dulcet("commit", peer.address, *objects)
+        assert done.stdout == f"{peer.address} keeps 9 of 9 instances.\n", done.stderr
+        subprocess.run(["kill", "-9", str(peer.pid)], check=True)
+    with dulcet_serve("--query", "--min-free", "1M", storage=stored) as peer:
+        done = dulcet("find", peer.address, "studies", "--patient", "few*", "--json")
+        assert done.stdout.count('"event":"find.match"') == 3
+
+
+def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
+    with dulcet_serve("--query", "--min-free", "1M", "--json", storage=small_vault) as peer:
+        dulcet("find", peer.address, "studies", "--patient", "FEW*", "-q")
+        text = peer.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    (done,) = [line for line in lines if line["event"] == "request.done"]
+    assert (done["service"], done["status"], done["matches"], done["calling"]) == ("C-FIND", "0000H", 3, "DULCET")
+    assert "FEW" not in text
