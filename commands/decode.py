@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,7 @@ from dulcet.escape import quote
 from dulcet.ul.pdu import PDU_TYPES
 
 _STANDARD_INPUT = "-"
-_COLOURS = {
+_COLOURS: dict[Style, dict[str, Any]] = {
     Style.HEADING: {"bold": True},
     Style.LADDER: {"fg": "cyan"},
     Style.DIM: {"dim": True},

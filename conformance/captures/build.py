@@ -31,7 +31,7 @@ from dulcet.ul.deviation import Deviation
 from dulcet.ul.pdata import PDU_HEADER_OCTETS
 from dulcet.ul.pdu import AnyPDU, PDataTF, decode_pdu
 
-MAX_PDUS = 1_000_000  # some 500 octets each; a capture of real traffic has one PDU for 16 kB
+MAX_PDUS = 1_000_000  # some 500 octets of memory each; a capture of images has one for 16 kB
 _MAX_DEVIATIONS = 64  # of one PDU; the rest is counted
 _SHOWN_OCTETS = 64
 _LOOK_AHEAD = 64  # pieces after an A-ASSOCIATE-RQ among which its answer is
@@ -278,9 +278,9 @@ class _Builder:
         messages, more = self._messages.feed(direction, self._pdus, pdu.values)
         deviations += more
         for number in messages:
-            fields = self._messages.fields(number)
-            deviations += fields["deviations"]
-            deviations += self._rules.message(direction, fields["values"])
+            message = self._messages.record(number)
+            deviations += message.deviations
+            deviations += self._rules.message(direction, message.values)
         return messages, deviations
 
     def _machine_step(

@@ -87,8 +87,8 @@ def _user_information(pdu: AAssociateRQ | AAssociateAC) -> Iterator[str]:
         yield f"{text}, related to {related}" if related else text
     yield from _identity(pdu)
     unknown = [item for item in pdu.user_items if isinstance(item, UnknownItem)]
-    for item in unknown[:_SHOWN_CONTEXTS]:
-        yield f"sub-item of type {item.item_type:02X}H, not known: skipped ({len(item.octets)} octets)"
+    for other in unknown[:_SHOWN_CONTEXTS]:
+        yield f"sub-item of type {other.item_type:02X}H, not known: skipped ({len(other.octets)} octets)"
 
 
 def _identity(pdu: AAssociateRQ | AAssociateAC) -> Iterator[str]:
@@ -109,7 +109,7 @@ def describe_message(message: MessageRecord) -> Iterator[str]:
     """What a command set says: the operation, its object, its status."""
     values = message.values
     number = values.get(MESSAGE_ID, values.get(MESSAGE_ID_BEING_RESPONDED_TO))
-    parts = [message.name if number is None else f"{message.name} {number}"]
+    parts = [message.name if number is None else f"{message.name} {_show(number)}"]
     status = values.get(_STATUS)
     if isinstance(status, int):
         parts[0] += f": {status:04X}H {explain(status, message.name.removesuffix('-RSP'))}"
@@ -132,23 +132,27 @@ def _operands(values: Mapping[int, Value]) -> Iterator[str]:
     for name, what in (("event_type_id", "event type"), ("action_type_id", "action type")):
         value = values.get(TAGS[name])
         if value is not None:
-            yield f"{what} {value}"
+            yield f"{what} {_show(value)}"
     destination = values.get(TAGS["move_destination"])
     if destination is not None:
-        yield f"to '{quote(str(destination))}'"
+        yield f"to '{_show(destination)}'"
     originator = values.get(TAGS["move_originator_application_entity_title"])
     if originator:
-        yield f"moved for '{quote(str(originator))}' {values.get(TAGS['move_originator_message_id'], '')}".rstrip()
+        yield f"moved for '{_show(originator)}' {_show(values.get(TAGS['move_originator_message_id'], ''))}".rstrip()
+
+
+def _show(value: Value) -> str:
+    return quote(value if isinstance(value, bytes) else str(value))
 
 
 def _remarks(values: Mapping[int, Value]) -> Iterator[str]:
     counted = [(what, values.get(TAGS[f"number_of_{what}_suboperations"])) for what in _SUBOPERATIONS]
-    text = ", ".join(f"{what} {count}" for what, count in counted if count is not None)
+    text = ", ".join(f"{what} {_show(count)}" for what, count in counted if count is not None)
     if text:
         yield f"sub-operations: {text}"
     comment = values.get(TAGS["error_comment"])
     if comment:
-        yield f"error comment: '{quote(str(comment))}'"
+        yield f"error comment: '{_show(comment)}'"
     elements = values.get(TAGS["offending_element"])
     if isinstance(elements, tuple) and elements:
         yield f"offending element: {', '.join(describe_tag(tag) for tag in elements[:_SHOWN_CONTEXTS])}"

@@ -32,18 +32,16 @@ from dulcet.ul.reasons import ABORT_SOURCES, CONTEXT_RESULTS, REJECT_RESULTS, RE
 
 MAX_FIELDS = 20_000  # of one PDU; 128 contexts of three transfer syntaxes have some 5000
 _SHOWN_OCTETS = 16
-_ITEMS: dict[int, type[Item]] = {
-    item.ITEM_TYPE: item
-    for item in (
-        ApplicationContext,
-        PresentationContextRQ,
-        PresentationContextAC,
-        AbstractSyntax,
-        TransferSyntax,
-        UserInformation,
-        *USER_SUB_ITEMS,
-    )
-}
+_ITEM_CLASSES: tuple[type[Item], ...] = (
+    ApplicationContext,
+    PresentationContextRQ,
+    PresentationContextAC,
+    AbstractSyntax,
+    TransferSyntax,
+    UserInformation,
+    *USER_SUB_ITEMS,
+)
+_ITEMS = {item.ITEM_TYPE: item for item in _ITEM_CLASSES}
 USER_IDENTITY_TYPES = {
     1: "user name",
     2: "user name and passcode",

@@ -18,7 +18,14 @@ _FIXED_PDU_LENGTH = 4
 _ASSOCIATE_TYPES = (0x01, 0x02)
 _MIN_ASSOCIATE_LENGTH = 68  # PS3.8 Tables 9-11 and 9-17: the fields before the variable items
 _MAX_PLAUSIBLE_ASSOCIATE_LENGTH = 1 << 20
-_CANDIDATE = re.compile(rb"[\x01-\x07]\x00")
+_ODD = b"".join(re.escape(bytes((number,))) for number in range(1, 256, 2))
+_CANDIDATE = re.compile(
+    rb"(?=\x04\x00.{8}[" + _ODD + rb"][\x00-\x03]"
+    rb"|[\x01\x02]\x00\x00[\x00-\x10]"
+    rb"|[\x03\x05-\x07]\x00\x00\x00\x00\x04)",
+    re.DOTALL,
+)
+"""What `_is_plausible` may accept, at the speed of a search."""
 _FIRST_WINDOW_OCTETS, _LARGEST_WINDOW_OCTETS = 256, 1 << 16
 _LOOK_OCTETS = PDU_HEADER_OCTETS + PDV_HEADER_OCTETS
 
@@ -98,7 +105,7 @@ def _resynchronise(octets: Octets, start: int, end: int) -> int:
         region_end = end if gap is None else gap.start
         size = _FIRST_WINDOW_OCTETS
         while start < region_end:
-            window = bytes(octets.read(start, min(start + size + 1, region_end)))
+            window = bytes(octets.read(start, min(start + size + _LOOK_OCTETS - 1, region_end)))
             for match in _CANDIDATE.finditer(window):
                 if _is_plausible(octets, start + match.start()) and _is_followed(octets, start + match.start()):
                     return start + match.start()

@@ -75,6 +75,17 @@ def _step(
     return MachineStep(side, event, state, action, new_state, is_inferred)
 
 
+@cache
+def _together(*steps: MachineStep | None) -> tuple[MachineStep, ...]:
+    return tuple(step for step in steps if step is not None)
+
+
+@cache
+def _blank(event: Event, state: State) -> Deviation:
+    explanation = f"sent in {state} ({state.meaning}): no action of the table does"
+    return Deviation(clause=_CLAUSE, field=f"{event} in {state}", explanation=explanation)
+
+
 class _Received(NamedTuple):
     """What came since the machine last sent: the side may have sent before it looked at this."""
 
@@ -142,8 +153,7 @@ class _Machine:
             self.apply(entry, event, is_inferred=event is Event.EVT19)
             self.owes_abort = False
         elif not self._sent_before(entry, event, pdu_type):
-            explanation = f"sent in {self.state} ({self.state.meaning}): no action of the table does"
-            deviation = Deviation(clause=_CLAUSE, field=f"{event} in {self.state}", explanation=explanation)
+            deviation = _blank(event, self.state)
             self.steps[entry] = _step(self.side, event, self.state, None, self.state, False)
         self.received.clear()
         return deviation
@@ -194,8 +204,7 @@ class Machines:
 
     def steps(self, entry: int) -> tuple[MachineStep, ...]:
         """What an entry did to the machines, the requestor's first."""
-        found = [machine.steps[entry] for machine in self._machines.values() if entry in machine.steps]
-        return tuple(found)
+        return _together(*(machine.steps.get(entry) for machine in self._machines.values()))
 
     def forget(self) -> None:
         """What went before is not known: packets are missing."""

@@ -5,14 +5,15 @@ fragments are put together by direction and context as they come, and what the r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 
 from dulcet.conformance.captures.streams import Direction
 from dulcet.dimse.assembly import MAX_COMMAND_SET_OCTETS
-from dulcet.dimse.command_dictionary import COMMAND_DATA_SET_TYPE, COMMAND_FIELD
+from dulcet.dimse.command_dictionary import COMMAND_DATA_SET_TYPE, COMMAND_FIELD, TAGS
 from dulcet.dimse.command_set import Value, decode_command_set
 from dulcet.dimse.message import NO_DATA_SET
 from dulcet.dimse.messages import MESSAGES, UnacceptableMessage, decode_message
@@ -21,6 +22,7 @@ from dulcet.ul.deviation import Deviation
 from dulcet.ul.pdata import PresentationDataValue
 
 _CLAUSE = "PS3.8 Annex E"
+_SOP_CLASS_UIDS = frozenset((TAGS["affected_sop_class_uid"], TAGS["requested_sop_class_uid"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +58,35 @@ class MessageRecord:
     """Why nobody could act on it; "" for a message that can be used."""
 
 
-@dataclass(slots=True)
 class _Message:
     """A message while its data set comes."""
 
-    fields: dict[str, Any]
-    expects_data: bool
-    length: int = 0
-    pdv_count: int = 0
-    digest: Any = field(default_factory=sha256)
-    is_complete: bool = False
+    __slots__ = ("digest", "expects_data", "is_complete", "length", "pdv_count", "record")
+
+    def __init__(self, record: MessageRecord) -> None:
+        self.record = record
+        self.expects_data = record.values.get(COMMAND_DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET
+        self.length = 0
+        self.pdv_count = 0
+        self.digest: Any = None
+        self.is_complete = False
+
+    def add(self, value: PresentationDataValue) -> None:
+        """A fragment of the data set."""
+        if self.digest is None:
+            self.digest = sha256()
+        self.digest.update(value.fragment)
+        self.length += len(value.fragment)
+        self.pdv_count += 1
+        self.is_complete = value.is_last
 
     def freeze(self) -> MessageRecord:
-        if not self.pdv_count:
-            return MessageRecord(**self.fields)
-        data_set = DataSet(self.length, self.pdv_count, self.digest.hexdigest(), self.is_complete)
-        return MessageRecord(**self.fields, data_set=data_set)
+        """The record, with what came of the data set."""
+        if self.digest is not None:
+            data_set = DataSet(self.length, self.pdv_count, self.digest.hexdigest(), self.is_complete)
+            self.record = replace(self.record, data_set=data_set)
+            self.digest = None
+        return self.record
 
 
 @dataclass(slots=True)
@@ -133,9 +148,9 @@ class MessageReader:
             lane.message = None
             lane.is_ended = True
 
-    def fields(self, number: int) -> Mapping[str, Any]:
-        """What is known of a message when its command set is complete: the fields of its record."""
-        return self._messages[number].fields
+    def record(self, number: int) -> MessageRecord:
+        """A message, as far as it is known yet."""
+        return self._messages[number].record
 
     def _mixed(self, direction: Direction, value: PresentationDataValue, lane: _Lane) -> Iterator[Deviation]:
         """A fragment of another message while one is not whole (PS3.8 E.2)."""
@@ -154,9 +169,8 @@ class MessageReader:
             return None
         octets = bytes(lane.command)
         lane.command.clear()
-        message = _decode(octets)
         number = len(self._messages)
-        message.fields |= {"number": number, "direction": direction, "pdu": pdu, "context_id": value.context_id}
+        message = _Message(_decode(octets, number, direction, pdu, value.context_id))
         self._messages.append(message)
         lane.message = message
         lane.is_ended = not message.expects_data
@@ -170,13 +184,10 @@ class MessageReader:
             yield _deviation("a data set fragment where a command set was expected")
         else:
             if lane.is_ended and not message.pdv_count and not message.expects_data:
-                yield _deviation(f"a data set after a {message.fields['name']} that announces none")
+                yield _deviation(f"a data set after a {message.record.name} that announces none")
             elif lane.is_ended:
                 yield _deviation("a data set fragment after the last one")
-            message.length += len(value.fragment)
-            message.pdv_count += 1
-            message.digest.update(value.fragment)
-            message.is_complete = value.is_last
+            message.add(value)
             lane.is_ended = value.is_last
         if len(value.fragment) % 2:
             yield Deviation(
@@ -190,7 +201,7 @@ def _deviation(explanation: str) -> Deviation:
     return Deviation(clause=_CLAUSE, field="presentation data value", explanation=explanation)
 
 
-def _decode(octets: bytes) -> _Message:
+def _decode(octets: bytes, number: int, direction: Direction, pdu: int, context_id: int) -> MessageRecord:
     found = decode_command_set(octets)
     command_field = found.values.get(COMMAND_FIELD)
     known = MESSAGES.get(command_field) if isinstance(command_field, int) else None
@@ -202,11 +213,16 @@ def _decode(octets: bytes) -> _Message:
             error = message.explanation
     except DecodeError as wrong:
         error = wrong.explanation
-    fields = {
-        "name": name,
-        "values": MappingProxyType(found.values),
-        "command_octets": len(octets),
-        "deviations": tuple(found.deviations),
-        "error": error,
-    }
-    return _Message(fields, expects_data=found.values.get(COMMAND_DATA_SET_TYPE, NO_DATA_SET) != NO_DATA_SET)
+    for tag in _SOP_CLASS_UIDS & found.values.keys():  # a capture has few, each many times
+        found.values[tag] = intern(str(found.values[tag]))
+    return MessageRecord(
+        number=number,
+        direction=direction,
+        pdu=pdu,
+        context_id=context_id,
+        name=name,
+        values=MappingProxyType(found.values),
+        command_octets=len(octets),
+        deviations=tuple(found.deviations),
+        error=error,
+    )

@@ -141,8 +141,9 @@ class PacketReader:
             end - payload,
         )
 
-    def _leave_out(self, why: str) -> None:
+    def _leave_out(self, why: str) -> Segment | None:
         self.notes[why] += 1
+        return None
 
 
 def _ethernet(octets: bytes, start: int, stop: int) -> tuple[int, int] | None:
@@ -173,10 +174,9 @@ def _loopback(octets: bytes, start: int, stop: int) -> tuple[int, int] | None:
     if start + 4 > stop:
         return None
     family = octets[start : start + 4]
-    for order in ("little", "big"):
-        ether_type = _LOOPBACK_FAMILIES.get(int.from_bytes(family, order))  # type: ignore[arg-type]
-        if ether_type is not None:
-            return start + 4, ether_type
+    for number in (int.from_bytes(family, "little"), int.from_bytes(family, "big")):
+        if number in _LOOPBACK_FAMILIES:
+            return start + 4, _LOOPBACK_FAMILIES[number]
     return None
 
 

@@ -142,7 +142,8 @@ class PcapngReader:
         self._interfaces.append(interface)
 
     def _options(self, position: int, stop: int) -> dict[int, bytes]:
-        layout, found = LAYOUTS[self._order].option, {}
+        layout = LAYOUTS[self._order].option
+        found: dict[int, bytes] = {}
         while position + layout.size <= stop:
             code, length = layout.unpack_from(self._octets, position)
             position += layout.size

@@ -26,9 +26,9 @@ from dulcet.conformance.captures.transcript import (
 )
 from dulcet.escape import quote
 from dulcet.ul.deviation import Deviation
-from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, PDataTF
+from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU, PDataTF
 
-_RQ, _P_DATA = 1, 4
+_P_DATA = 4
 _MIN_RUN = 3  # fewer PDUs of one data set are shown one by one
 _BORING = frozenset(("pdu_type", "pdu_length", "item_type", "item_length", "reserved"))
 _SHOWN_STREAMS = 12
@@ -54,17 +54,19 @@ def show(transcript: Transcript, view: View) -> Iterator[Line]:
         yield Line(f"  {note}", Style.DEVIATION)
     streams = [each for each in transcript.streams if view.streams is None or each.number in view.streams]
     shown = streams
-    if view.streams is None and any(stream.is_dicom for stream in streams):
-        shown = [stream for stream in streams if stream.is_dicom or _is_tls(stream)]
+    if view.streams is None:
+        shown = [stream for stream in streams if stream.is_dicom or _is_tls(stream)] or streams[:_SHOWN_STREAMS]
     for stream in shown:
         yield Line("")
         yield from show_stream(stream, view)
-    others = [stream for stream in streams if stream not in shown]
-    if others:
-        numbers = ", ".join(str(stream.number) for stream in others[:_SHOWN_STREAMS])
+    if len(shown) < len(streams):
+        numbers = {stream.number for stream in shown}
+        others = [stream for stream in streams if stream.number not in numbers]
+        named = ", ".join(str(stream.number) for stream in others[:_SHOWN_STREAMS])
         more = " and more" if len(others) > _SHOWN_STREAMS else ""
+        what = "connection carries" if len(others) == 1 else "connections carry"
         yield Line("")
-        yield Line(f"{len(others)} connections carry no DICOM: {numbers}{more} (--stream N shows one)", Style.DIM)
+        yield Line(f"{len(others)} {what} no DICOM: {named}{more} (--stream N shows one)", Style.DIM)
 
 
 def _title(transcript: Transcript) -> str:
@@ -121,10 +123,7 @@ class _StreamText:
         began = "" if self.began is None else f"  {format_time(self.began)}"
         ends = f"  {stream.client} -> {stream.server}" if stream.client else ""
         yield Line(f"Stream {stream.number}{ends}{began}", Style.HEADING)
-        for title, side in (("requestor", Side.REQUESTOR), ("acceptor", Side.ACCEPTOR)):
-            who = self._who(side)
-            if who:
-                yield Line(f"  {title}  {who}" if title == "requestor" else f"  {title}   {who}")
+        yield from self._who()
         if stream.transport == "tls":
             yield Line(f"  TLS{f', not decrypted: {stream.problem}' if stream.problem else ', decrypted'}")
         if not stream.has_begin:
@@ -137,22 +136,23 @@ class _StreamText:
         if wrong:
             yield Line(f"  {wrong} deviation{'' if wrong == 1 else 's'} from the standard", Style.DEVIATION)
 
-    def _who(self, side: Side) -> str:
-        wanted = AAssociateRQ if side is Side.REQUESTOR else AAssociateAC
-        record = next((pdu for pdu in self.stream.pdus if pdu.pdu_type == wanted.PDU_TYPE), None)
-        request = next((pdu for pdu in self.stream.pdus if pdu.pdu_type == _RQ), None)
-        if request is not None:
-            self.requestor = request.direction
-        asked = request.decode() if request is not None else None
+    def _who(self) -> Iterator[Line]:
+        """AE titles and implementations, as the two said them."""
+        request = self._first(AAssociateRQ.PDU_TYPE)
+        if request is None:
+            return
+        self.requestor = request.direction
+        asked = request.decode()
         if not isinstance(asked, AAssociateRQ):
-            return ""
-        title = asked.calling_ae_title if side is Side.REQUESTOR else asked.called_ae_title
-        said = record.decode() if record is not None else None
-        name = ""
-        if isinstance(said, AAssociateRQ | AAssociateAC):
-            version, class_uid = said.implementation_version_name, said.implementation_class_uid
-            name = f"  {quote(version or '')} ({quote(class_uid or 'no implementation class UID')})"
-        return f"'{quote(title)}'{name}"
+            return
+        yield Line(f"  requestor  '{quote(asked.calling_ae_title)}'{_implementation(asked)}")
+        answer = self._first(AAssociateAC.PDU_TYPE)
+        said = None if answer is None else answer.decode()
+        yield Line(f"  acceptor   '{quote(asked.called_ae_title)}'{_implementation(said)}")
+
+    def _first(self, pdu_type: int) -> PDURecord | None:
+        found = (entry for entry in self.stream.entries if isinstance(entry, PDURecord))
+        return next((pdu for pdu in found if pdu.pdu_type == pdu_type), None)
 
     def _amount(self, times: list[int]) -> str:
         halves = self.stream.halves
@@ -275,6 +275,13 @@ class _StreamText:
         total = message.data_set.length if message is not None and message.data_set is not None else octets
         end = "the whole" if is_last and total == octets else f"the last of {total}" if is_last else "more follow"
         return f"{what}: {octets} octets, {end} [context {context_id}]"
+
+
+def _implementation(said: AnyPDU | None) -> str:
+    if not isinstance(said, AAssociateRQ | AAssociateAC):
+        return ""
+    class_uid = quote(said.implementation_class_uid or "no implementation class UID")
+    return f"  {quote(said.implementation_version_name or '')} ({class_uid})"
 
 
 def _continues(last: tuple[PDURecord, _Data], entry: Entry, data: _Data) -> bool:

@@ -16,7 +16,7 @@ from dulcet.ul.pdata import P_DATA_TF_TYPE, PDU_HEADER_OCTETS
 from dulcet.ul.pdu import PDU_TYPES, AnyPDU, decode_pdu
 
 MAX_ASSOCIATE_OCTETS = 1 << 20  # of an A-ASSOCIATE PDU that is decoded; 128 contexts take about 18 kB
-MAX_VALUES = 1 << 16  # presentation data values in a P-DATA-TF that is decoded
+MAX_VALUES = 1 << 12  # presentation data values in a P-DATA-TF that is decoded; two are usual
 _ASSOCIATE_TYPES = (0x01, 0x02)
 
 
