@@ -254,7 +254,7 @@ class DataSetWalk:
     def _long_header(self, octets: memoryview | bytes, position: int, vr: bytes, group: int) -> _Header | None:
         """Every header but those of 8 octets with a VR; None when it isn't there whole."""
         level = self._level
-        size, value = len(octets), position + 8
+        size, value, end = len(octets), position + 8, level.end - self._base
         length: int
         # An element in implicit form in an explicit data set is broken, but common enough to be understood.
         if not level.explicit or not (vr.isalpha() and vr.isupper()):
@@ -264,14 +264,16 @@ class DataSetWalk:
             return _Header(vr, _ELEMENT[level.little_endian].unpack_from(octets, position)[3], value)
         else:
             value += 4
-            if size < value:
+            if size < value or end < value:
                 self._starve(position, 12)
                 return None
             length = _LENGTH[level.little_endian].unpack_from(octets, position + 8)[0]
         if vr not in (b"UN", b"") or length < 8 or length == UNDEFINED_LENGTH or group == PIXEL_DATA >> 16:
             return _Header(vr, length, value)
+        if value + length > end:  # wrong whatever it looks like, and whether that is there to be seen or not
+            return _Header(vr, length, value)
         if size - value < 4:
-            self._starve(position, value - position + length)
+            self._starve(position, 0)
             return None
         return _Header(vr, length, value, bytes(octets[value : value + 4]) in _ITEM_STARTS)
 

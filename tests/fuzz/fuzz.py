@@ -2,19 +2,24 @@
 
 Each target runs in a process of its own, from the committed corpus; what reaches new branches is kept in
 `build/fuzz/TARGET`. An input that breaks a rule is written to `build/fuzz/TARGET-crash-...`, and the exit code is 1.
-`--merge` copies what of it adds coverage into the committed corpus.
+`--keep` copies what was found so far into the committed corpus, as far as it runs lines that nothing there runs.
 """
 
 import argparse
 import importlib.util
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 HERE = Path(__file__).resolve().parent
+SOURCES = HERE.parents[1]
+LAYERS = tuple(f"{SOURCES}/{layer}/" for layer in ("ul", "dimse", "services"))
 CORPUS = HERE / "corpus"
-FOUND = HERE.parents[1] / "build" / "fuzz"
+FOUND = SOURCES / "build" / "fuzz"
+TraceFunction = Callable[[FrameType, str, object], object]
 MAX_OCTETS = 4096  # of an input: a PDU with every item has 600
 ONE = "--one"  # fuzz in this process
 TARGETS = ("pdu", "items", "connection", "command_set", "data_set")
@@ -44,26 +49,61 @@ def _run(target: str, arguments: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
+def keep(target: str) -> int:
+    """Copy the inputs found that go from one line to another as no input before them; the shortest first."""
+    run = _targets().TARGETS[target]
+    seen: set[tuple[object, int, int]] = set()
+
+    def steps(octets: bytes) -> set[tuple[object, int, int]]:
+        found: set[tuple[object, int, int]] = set()
+        last = [0]
+
+        def trace(frame: FrameType, event: str, argument: object) -> TraceFunction | None:
+            if not frame.f_code.co_filename.startswith(LAYERS):
+                return None
+            found.add((frame.f_code, last[0], frame.f_lineno))
+            last[0] = frame.f_lineno
+            return trace
+
+        sys.settrace(trace)
+        try:
+            run(octets)
+        finally:
+            sys.settrace(None)
+        return found
+
+    for path in (CORPUS / target).iterdir():
+        seen |= steps(path.read_bytes())
+    kept = 0
+    for path in sorted((FOUND / target).iterdir(), key=lambda path: path.stat().st_size):
+        new = steps(path.read_bytes()) - seen
+        if new:
+            seen |= new
+            shutil.copy(path, CORPUS / target)
+            kept += 1
+    return kept
+
+
 def main() -> int:
     """Fuzz the targets one after the other; 1 when one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("--merge", action="store_true", help="copy what adds coverage into the committed corpus")
+    parser.add_argument("--keep", action="store_true", help="copy what was found into the committed corpus")
     options = parser.parse_args()
     failed = []
     for target in options.targets or TARGETS:
         seeds, found = CORPUS / target, FOUND / target
         found.mkdir(parents=True, exist_ok=True)
-        if options.merge:
-            arguments = ["-merge=1", str(seeds), str(found)]
-        else:
-            limits = [f"-max_total_time={options.seconds}", f"-artifact_prefix={FOUND}/{target}-"]
-            arguments = [*limits, "-timeout=10", "-print_final_stats=1", str(found), str(seeds)]
         print(f"== {target}", flush=True)
-        if _run(target, arguments):
+        if options.keep:
+            print(f"{keep(target)} inputs kept")
+            continue
+        limits = [f"-max_total_time={options.seconds}", f"-artifact_prefix={FOUND}/{target}-", "-timeout=10"]
+        if _run(target, [*limits, "-print_final_stats=1", str(found), str(seeds)]):
             failed.append(target)
-    print("failed: " + ", ".join(failed) if failed else "no target failed")
+    if not options.keep:
+        print("failed: " + ", ".join(failed) if failed else "no target failed")
     return int(bool(failed))
 
 
