@@ -28,6 +28,7 @@ from dulcet.commands.query_options import (
     query_settings,
     take_level,
 )
+from dulcet.dimse.status import PENDING_WITH_WARNING
 from dulcet.errors import ConfigurationError, DecodeError, DulcetError
 from dulcet.services.find import Matches
 from dulcet.services.requestor import Peer
@@ -102,6 +103,7 @@ class _FindJob:
     interrupted: int = 0
     shown: int = 0
     unreadable: int = 0
+    is_partly_supported: bool = False
     octets: int = 0
     events: EventStream = field(default_factory=EventStream)
 
@@ -156,6 +158,7 @@ class _FindJob:
         """Whether it makes sense to go on."""
         self.shown += 1
         self.octets += len(match.octets)
+        self.is_partly_supported |= match.status == PENDING_WITH_WARNING
         try:
             writer.write(match, self.shown)
         except DecodeError as error:
@@ -206,4 +209,6 @@ class _FindJob:
     def _counted(self, cancelled: bool) -> str:
         word = _WORDS[self.wanted.level] if self.wanted.level else "items"
         word = _SINGULAR.get(word, "item") if self.shown == 1 else word
-        return f"{self.shown:,} {word}" + (" until the query was cancelled." if cancelled else ".")
+        until = " until the query was cancelled" if cancelled else ""
+        but = "; the peer does not support all of the keys" if self.is_partly_supported else ""
+        return f"{self.shown:,} {word}{until}{but}."

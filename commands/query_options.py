@@ -19,6 +19,7 @@ from dulcet.station.query_files import merged
 from dulcet.station.query_keys import from_words
 from dulcet.station.query_plan import LEVELS, Asked
 from dulcet.station.querying import Conversation, QuerySettings
+from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 
 def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -110,7 +111,8 @@ def take_level(words: list[str], default: str) -> Level | None:
 
 def one_peer(word: str, options: dict[str, Any]) -> Peer:
     """The peer that `word` names; what a node prefers is put into `options`."""
-    known = {name: options[name] for name in ("root", "charset", "via", "jobs", "max_pdu") if name in options}
+    known = {name: options[name] for name in ("root", "charset", "via", "jobs") if name in options}
+    known["max_pdu"] = None
     options.update(preferences(word, **known))
     context = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
     (peer,) = peers([word], called=options["aec"], calling=options["aet"], tls=context, server_name=options["tls_name"])
@@ -122,6 +124,7 @@ def how_to_associate(options: dict[str, Any]) -> Conversation:
     identity = ("user", "password_file", "kerberos_file", "saml_file", "jwt_file", "user_response")
     return Conversation(
         timeout=options["timeout"],
+        max_pdu_length=options["max_pdu"] or DEFAULT_MAX_PDU_LENGTH,
         user_items=user_identity(**{name: options[name] for name in identity}),
         trace=conversation.trace(options["verbose"]),
         on_transition=conversation.on_transition(options["verbose"]),

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
+from weakref import WeakMethod
 
 import trio
 
@@ -71,6 +72,7 @@ class Association(UpperLayer):
         self._window = 1
         self._window_waiters = trio.lowlevel.ParkingLot()
         self._left: list[Callable[[], Awaitable[None]]] = []
+        self._unfinished: dict[int, WeakMethod[Callable[[], Awaitable[None]]]] = {}
         self._performing = 0
 
     async def association_pdu(self) -> AnyPDU:
@@ -177,8 +179,16 @@ class Association(UpperLayer):
             await self.read_until(lambda: self._requests or self._release_requested)
         return self.failure is None and not self._release_requested
 
+    def end_with(self, message_id: int, settle: Callable[[], Awaitable[None]]) -> None:
+        """An outstanding operation that is not over when the association is released is ended by the method `settle`.
+
+        It is not kept alive for that: see `leave`.
+        """
+        self._unfinished[message_id] = WeakMethod(settle)
+
     def finish(self, message_id: int) -> None:
         """The operation is over; a later response to it would be a protocol error."""
+        self._unfinished.pop(message_id, None)
         if self._responses.pop(message_id, None) is not None:
             self._window_waiters.unpark()
             self._has_ended()
@@ -194,8 +204,11 @@ class Association(UpperLayer):
             await self._left.pop()()
 
     async def release(self) -> None:
-        """See `UpperLayer`."""
+        """See `UpperLayer`; what is outstanding is ended first."""
         await self.settle()
+        for settle in [reference() for reference in self._unfinished.values()]:
+            if settle is not None and self.failure is None:
+                await settle()
         await super().release()
 
     # Operations that the peer invokes -------------------------------------------------------------------------------

@@ -156,12 +156,14 @@ def keywords() -> list[str]:
 def encode_identifier(keys: Keys, transfer_syntax: str, character_set: str = "") -> bytes:
     """The octets of an identifier, with Specific Character Set when one is given or needed.
 
-    A text beyond ASCII without a `character_set` is written in UTF-8 (ISO_IR 192). ConfigurationError for a value that
-    its VR or the character set can't hold.
+    `character_set` comes before one among the keys; a text beyond ASCII without either is written in UTF-8
+    (ISO_IR 192). ConfigurationError for a value that its VR or the character set can't hold.
     """
-    terms = character_set or ("" if is_ascii(keys) else UTF_8)
+    own = keys.get(SPECIFIC_CHARACTER_SET)
+    terms = character_set or (own if isinstance(own, str) else "") or ("" if is_ascii(keys) else UTF_8)
+    keys = {tag: value for tag, value in keys.items() if tag != SPECIFIC_CHARACTER_SET}
     if terms:
-        keys = {**keys, SPECIFIC_CHARACTER_SET: terms}
+        keys[SPECIFIC_CHARACTER_SET] = terms
     try:
         return encode_elements(_elements(keys, terms), transfer_syntax)
     except ValueError as error:

@@ -48,9 +48,11 @@ class Responses(Generic[Item]):
     """An operation with several responses, as an async iterator and an async context manager.
 
     `async with` cancels the operation when its block is left early. A plain `async for` that is left early does so too,
-    but only when the association is used again or released. Cancelled (trio), an association that goes on does the
-    same. Errors: `AssociationError` and its kinds, the association has to be aborted then; PeerTimeoutError when the
-    patience has an end. Memory: what one read of the connection brought.
+    but only when the association is used again (and nothing refers to this any more) or released. Cancelled (trio), an
+    association that goes on does the same.
+
+    Errors: `AssociationError` and its kinds, the association has to be aborted then; PeerTimeoutError when the patience
+    has an end. Memory: what one read of the connection brought.
     """
 
     RESPONSE: ClassVar[type[FinalResponse]]
@@ -142,6 +144,7 @@ class Responses(Generic[Item]):
         if self._patience.total is not None:
             self._end = trio.current_time() + self._patience.total
         await self._association.start(self._context_id, self._request, BytesSource(self._identifier))
+        self._association.end_with(self._request.message_id, self.aclose)
 
     async def _next(self) -> Received:
         now, response = trio.current_time(), self._patience.response

@@ -77,6 +77,14 @@ def test_a_character_set_that_was_asked_for_is_said_even_when_it_is_not_needed()
     assert identifier.declared_character_set == "ISO_IR 100"
 
 
+def test_a_character_set_among_the_keys_is_used():
+    for keys in ({0x00080005: "ISO_IR 100", NAME: "Ä"}, {0x00080005: "", NAME: "Ä"}):
+        octets = encode_identifier(keys, EXPLICIT)
+        assert Identifier(octets, EXPLICIT).text(NAME) == "Ä"
+        assert (b"\xc4 " in octets) is bool(keys[0x00080005])
+    assert encode_identifier({0x00080005: ""}, EXPLICIT) == b""  # it shall not be empty, PS3.4 C.2.2.2
+
+
 @pytest.mark.parametrize(
     ("text", "vr", "terms", "explanation"),
     [

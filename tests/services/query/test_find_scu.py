@@ -218,6 +218,23 @@ async def test_a_plain_loop_that_is_left_cancels_before_the_association_is_used_
     await network.finished()
 
 
+async def test_a_loop_that_is_left_while_somebody_still_has_the_query(answering, autojump_clock):
+    async def play(scp):
+        await scp.next_request()
+        await scp.send(scp.match("A") + scp.match("B"))
+        await scp.cancel()
+        await scp.send(scp.match("C") + scp.response(CANCEL))
+        await scp.release()
+
+    network = answering(play)
+    async with associate(network.peer, CONTEXTS) as association:
+        matches = find(association, STUDY_ROOT_FIND, KEYS)
+        async for _ in matches:
+            break
+    assert matches.final.status == CANCEL
+    await network.finished()
+
+
 async def test_after_the_limit_the_query_is_cancelled(answering, autojump_clock):
     async def play(scp):
         await scp.next_request()
