@@ -81,7 +81,8 @@ class StorageDirectory:
     def _make_path(self) -> None:
         missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
         for path in reversed(missing):
-            self.file_system.mkdir(path, DIRECTORY_MODE)
+            with suppress(FileExistsError):  # by a process that starts at the same time
+                self.file_system.mkdir(path, DIRECTORY_MODE)
             parent = self.file_system.open(path.parent, _OPEN_DIRECTORY)
             try:
                 self.file_system.fsync(parent)

@@ -186,8 +186,8 @@ class Server:
     running: RunningPeer
     acknowledged: list[str] = field(default_factory=list)
     """What hostile peers were told is stored."""
-    peers: list[Peer] = field(default_factory=list)
-    """Every connection that was made."""
+    sockets: list[socket.socket] = field(default_factory=list)
+    """Of every connection that was made."""
 
     @property
     def port(self) -> int:
@@ -261,15 +261,12 @@ class Server:
 
     async def connect(self, source: str = LOOPBACK, host: str = LOOPBACK) -> Peer:
         """A connection from an address of this machine."""
-        sock = trio.socket.socket()
-        try:
-            await sock.bind((source, 0))
-            await sock.connect((host, self.port))
-        except BaseException:
-            sock.close()
-            raise
-        self.peers.append(Peer(trio.SocketStream(sock)))
-        return self.peers[-1]
+        sock = socket.socket()
+        self.sockets.append(sock)
+        sock.bind((source, 0))
+        connecting = trio.socket.from_stdlib_socket(sock)
+        await connecting.connect((host, self.port))
+        return Peer(trio.SocketStream(connecting))
 
     async def echo(self, source: str = LOOPBACK) -> float:
         """A good association with one C-ECHO: its seconds, from TCP to TCP."""
@@ -312,8 +309,8 @@ def serving(
             try:
                 yield server
             finally:
-                for peer in server.peers:
-                    peer.stream.socket.close()
+                for sock in server.sockets:
+                    sock.close()
 
 
 def _until_ready(running: RunningPeer) -> None:
