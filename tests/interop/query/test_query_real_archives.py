@@ -375,3 +375,67 @@ def test_five_thousand_matches_from_our_own_archive(study, dulcet, command, tmp_
         assert len(matches(limited)) == 10
         (ended,) = [event for event in events_of(limited) if event["event"] == "find.ended"]
         assert ended["status"] == "FE00H"
+
+
+# A worklist ---------------------------------------------------------------------------------------------------------
+
+
+def worklist_item(folder, number, modality, day, name):
+    import pydicom
+
+    step = pydicom.Dataset()
+    step.Modality = modality
+    step.ScheduledStationAETitle = f"{modality}1"
+    step.ScheduledProcedureStepStartDate = day
+    step.ScheduledProcedureStepStartTime = "0930"
+    step.ScheduledProcedureStepID = str(number)
+    item = pydicom.Dataset()
+    item.SpecificCharacterSet = "ISO_IR 192"
+    item.PatientName = name
+    item.PatientID = f"P{number}"
+    item.AccessionNumber = f"A{number}"
+    item.StudyInstanceUID = f"1.2.3.{number}"
+    item.ScheduledProcedureStepSequence = [step]
+    item.file_meta = pydicom.dataset.FileMetaDataset()
+    item.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    item.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.31"
+    item.file_meta.MediaStorageSOPInstanceUID = f"1.2.4.{number}"
+    item.save_as(folder / f"{number}.wl", enforce_file_format=True)
+
+
+def test_a_worklist(command, tmp_path):
+    folder = tmp_path / "worklist"
+    folder.mkdir()
+    worklist_item(folder, 1, "CT", "20260131", "Müller^Jörg")
+    worklist_item(folder, 2, "MR", "20260131", "DOE^JOHN")
+    worklist_item(folder, 3, "MR", "20260201", "DOE^JANE")
+    with dulcet_serve("--worklist", str(folder), ae_title="RIS") as peer:
+        words = ("find", peer.address, "worklist")
+        assert values(matches(command(*words, "--json")), "00100020") == ["P1", "P2", "P3"]
+        found = matches(command(*words, "--date", "2026-01-31", "--modality", "MR", "--json"))
+        assert values(found, "00100020") == ["P2"]
+        assert found[0]["00400100"]["Value"][0]["00400001"]["Value"] == ["MR1"]
+        key = "ScheduledProcedureStepSequence.ScheduledStationAETitle=CT1"
+        answer = command(*words, "-k", key, "--csv")
+        head, line = answer.output.splitlines()
+        assert head.startswith("ScheduledProcedureStepSequence.ScheduledProcedureStepStartDate,")
+        assert "Müller^Jörg" in line
+        assert values(matches(command(*words, "--patient", "Müller*", "--json")), "00100020") == ["P1"]
+
+
+def test_what_a_node_prefers(command, archive_thread, study, tmp_path, monkeypatch):
+    archive = archive_thread(study(number=1))
+    nodes = tmp_path / "nodes.toml"
+    nodes.write_text(
+        f'[PACS]\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = {archive.port}\nretrieve = "get"\n'
+        'query_root = "patient"\ncharacter_set = "ISO_IR 100"\n'
+    )
+    monkeypatch.setenv("DULCET_NODES", str(nodes))
+    answer = command("find", "PACS", "--patient-id", "P1", "-v", "--json")
+    assert answer.code == 0, answer.errors
+    assert archive.requests[-1].affected_sop_class_uid == "1.2.840.10008.5.1.4.1.2.1.1"
+    answer = command(
+        "retrieve", "PACS", "--root", "study", "--study", study(number=1).uid, "--directory", tmp_path / "a"
+    )
+    assert answer.code == 0, answer.errors
+    assert {request.NAME for request in archive.requests} == {"C-FIND-RQ", "C-GET-RQ"}
