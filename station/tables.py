@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TextIO
 
+from dulcet.dimse.uids import name_of
 from dulcet.escape import legible
 from dulcet.services.identifiers import Identifier, keyword_of, value_text, vr_of
 from dulcet.station.query_keys import Path, describe_path
@@ -32,6 +33,7 @@ _TITLES = {
     "PatientID": "Patient ID",
     "PatientSex": "Sex",
     "AccessionNumber": "Accession",
+    "SOPClassUID": "Class",
     "SeriesNumber": "No.",
     "InstanceNumber": "No.",
     "NumberOfFrames": "Frames",
@@ -42,8 +44,20 @@ _TITLES = {
     "ScheduledProcedureStepDescription": "Description",
     "RequestedProcedureID": "Procedure",
 }
-_WIDTHS = {b"DA": 10, b"TM": 8, b"IS": 6, b"US": 6, b"CS": 8, b"PN": 24, b"LO": 20, b"SH": 12, b"AE": 16, b"DT": 19}
-_NARROW = {"PatientSex": 3, "SeriesNumber": 4, "InstanceNumber": 4, "PatientID": 12, "Series": 6, "Images": 6}
+_WIDTHS = {
+    b"DA": 10,
+    b"TM": 8,
+    b"IS": 6,
+    b"US": 6,
+    b"CS": 8,
+    b"PN": 24,
+    b"LO": 20,
+    b"SH": 12,
+    b"AE": 16,
+    b"DT": 19,
+    b"UI": 40,
+}
+_NARROW = {"PatientSex": 3, "SeriesNumber": 4, "InstanceNumber": 4, "PatientID": 12, "SOPClassUID": 28}
 _RIGHT = (b"IS", b"US", b"UL", b"DS")
 MIN_CUT_COLUMNS = 60  # a terminal narrower than this gets lines that wrap
 
@@ -54,7 +68,9 @@ class Column(NamedTuple):
     path: Path
     title: str
     width: int
-    """0: as wide as it is, and never cut: UIDs, which people copy."""
+    """In columns of a terminal, at least."""
+    is_cut: bool
+    """Whether what is wider may be cut; not UIDs, which people copy."""
     is_right: bool
     show: Callable[[str], str]
 
@@ -63,8 +79,10 @@ def column(path: Path) -> Column:
     """How a key is shown."""
     vr, keyword = vr_of(path[-1]), keyword_of(path[-1])
     title = _TITLES.get(keyword, keyword)
-    width = 0 if vr == b"UI" else max(_NARROW.get(keyword, _WIDTHS.get(vr, 16)), len(title))
-    return Column(path, title, width, vr in _RIGHT, _SHOWN.get(vr, str))
+    width = max(_NARROW.get(keyword, _WIDTHS.get(vr, 16)), len(title))
+    is_class = keyword == "SOPClassUID"
+    show = _sop_class if is_class else _SHOWN.get(vr, str)
+    return Column(path, title, width, is_class or vr != b"UI", vr in _RIGHT, show)
 
 
 def value_at(identifier: Identifier, path: Path) -> str:
@@ -88,6 +106,10 @@ def _time(text: str) -> str:
     return ":".join(whole[at : at + 2] for at in range(0, len(whole), 2)) if whole.isdigit() else text
 
 
+def _sop_class(text: str) -> str:
+    return name_of(text).removesuffix(" Storage") or text
+
+
 _SHOWN: dict[bytes, Callable[[str], str]] = {b"DA": _date, b"TM": _time}
 
 
@@ -109,24 +131,23 @@ class TableWriter:
         cells = [self._cell(each, value_at(match, each.path)) for each in self._columns]
         if not self._has_head:
             self._has_head = True
-            head = self._line([_fitted(each.title, each.width, each.is_right, False) for each in self._columns])
+            head = self._line([_fitted(each.title, each.width, each.is_right) for each in self._columns])
             self._output.write(f"{_BOLD}{head}{_PLAIN}\n" if self._colour else f"{head}\n")
         self._output.write(self._line(cells) + "\n")
         self._output.flush()
 
     def _cell(self, each: Column, value: str) -> str:
         parts = [each.show(part.strip(" ")) for part in value.split("\\")]
-        return _fitted(legible(", ".join(parts), MAX_CELL_CHARACTERS), each.width, each.is_right, self._cuts)
+        text = legible(", ".join(parts), MAX_CELL_CHARACTERS)
+        return _fitted(text, each.width, each.is_right, cuts=self._cuts and each.is_cut)
 
     def _line(self, cells: Sequence[str]) -> str:
         return _GAP.join(cells).rstrip(" ")
 
 
-def _fitted(text: str, width: int, is_right: bool, cuts: bool) -> str:
+def _fitted(text: str, width: int, is_right: bool, *, cuts: bool = False) -> str:
     """`text` in `width` columns of a terminal: filled up, and cut if that is wanted."""
     columns = columns_of(text)
-    if not width:
-        return text
     if columns > width and cuts:
         kept, columns = [], len(ELLIPSIS)
         for character in text:

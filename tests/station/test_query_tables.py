@@ -151,6 +151,19 @@ def test_values_that_are_no_dates_and_times_stay_what_they_are():
     assert text.splitlines()[1].split() == ["2026", "noon"]
 
 
+def test_a_class_has_a_name_and_uids_stand_below_each_other():
+    paths = ((0x00080016,), (STUDY,), (0x00080018,))
+    text = table(
+        paths,
+        match({0x00080016: "1.2.840.10008.5.1.4.1.1.2", STUDY: "1.2.3", 0x00080018: "1.2.4"}),
+        match({0x00080016: "1.2.3.4", STUDY: "1.2.3", 0x00080018: "1.2.4"}),
+    )
+    head, first, second = text.splitlines()
+    assert head.split() == ["Class", "StudyInstanceUID", "SOPInstanceUID"]
+    assert (first.split()[:2], second.split()[0]) == (["CT", "Image"], "1.2.3.4")
+    assert first.index("1.2.4") == second.index("1.2.4") == head.index("SOPInstanceUID")
+
+
 def test_a_value_in_a_sequence():
     there = match({STEPS: [{MODALITY: "CT"}, {MODALITY: "MR"}]})
     assert value_at(there, (STEPS, MODALITY)) == "CT"
