@@ -13,7 +13,7 @@ from dulcet.services.limits import NO_TIMERS
 from dulcet.services.query_models import Level, Model
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.responses import Patience
-from dulcet.services.upper_layer import Trace
+from dulcet.services.trace import Trace
 from dulcet.station.query_check import objections
 from dulcet.station.query_plan import Asked, Query, models_for, plan
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Transition
