@@ -181,6 +181,7 @@ def data_sets(draw, syntax, depth=3):
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_what_holds_together_is_taken(syntax, data):
     octets = uids(syntax=syntax) + data.draw(data_sets(syntax))
     walk = walked(octets, syntax)
@@ -189,6 +190,7 @@ def test_what_holds_together_is_taken(syntax, data):
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_any_split_gives_the_same_verdict(syntax, data):
     octets = bytearray(uids(syntax=syntax) + data.draw(data_sets(syntax)))
     for position, octet in data.draw(
@@ -203,7 +205,7 @@ def test_any_split_gives_the_same_verdict(syntax, data):
 
 @pytest.mark.parametrize("syntax", [*SYNTAXES, JPEG_BASELINE, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, "1.2.3", ""])
 @given(octets=st.binary(max_size=200))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_random_octets_raise_nothing_but_a_decode_error(syntax, octets):
     verdict(octets, syntax)
 

@@ -126,6 +126,7 @@ def check_outcomes(trial, outcomes, stored_data_set, *, may_leave=False):
 @pytest.mark.parametrize("durability", list(Durability), ids=lambda durability: durability.value)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_refusals_are_truthful_whatever_fails_once(trials, stored_data_set, open_storage, durability, name):
+    """Every error where an object is new; elsewhere they take turns, for nothing depends on which it is."""
     scenario = SCENARIOS[name]
     clean = trials(scenario, durability)
     await clean.prepare()
@@ -134,7 +135,7 @@ async def test_refusals_are_truthful_whatever_fails_once(trials, stored_data_set
     operations = clean.file_system.operations[clean.first :]
     assert len(operations) >= 8
     for position in range(len(operations)):
-        for error in ERRORS:
+        for error in ERRORS if name == "new" else (ERRORS[position % len(ERRORS)],):
             trial = trials(scenario, durability)
             await trial.prepare()
             descriptors = open_descriptors()
