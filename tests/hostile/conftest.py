@@ -33,9 +33,11 @@ def kit():
 
 
 @pytest.fixture(scope="module")
-def server(kit):
-    """A server for all the cases of a module."""
-    with kit.serving("--max-associations", "100", "--max-per-address", "100") as server:
+def server(request, kit):
+    """A server for all the cases of a module, with the module's OPTIONS."""
+    options = getattr(request.module, "OPTIONS", ())
+    with kit.serving("--max-associations", "100", "--max-per-address", "100", *options) as server:
+        server.idle = server.holdings()
         trio.run(server.echo)
         yield server
 

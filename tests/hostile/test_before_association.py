@@ -179,8 +179,16 @@ CASES = {
         rq(contexts=(context(1, "1." * 30000), context(3, VERIFICATION))) + RELEASE_RQ,
         accepted(3, 0), "A-RELEASE-RP",
     ),
-    "A10 no abstract syntax": (rq(contexts=(context_of(1, transfer_syntax(IMPLICIT)),)) + RELEASE_RQ, accepted(3), "A-RELEASE-RP"),
-    "A10 no transfer syntax": (rq(contexts=(context_of(1, abstract_syntax(VERIFICATION)),)) + RELEASE_RQ, accepted(4), "A-RELEASE-RP"),
+    "A10 no abstract syntax": (
+        rq(contexts=(context_of(1, transfer_syntax(IMPLICIT)),)) + RELEASE_RQ,
+        accepted(3),
+        "A-RELEASE-RP",
+    ),
+    "A10 no transfer syntax": (
+        rq(contexts=(context_of(1, abstract_syntax(VERIFICATION)),)) + RELEASE_RQ,
+        accepted(4),
+        "A-RELEASE-RP",
+    ),
     "A10 nothing that is known": (rq(contexts=(context(1, NOT_OFFERED),)) + RELEASE_RQ, accepted(3), "A-RELEASE-RP"),
     # A11: AE titles
     "A11 called by another title": (rq(called=title("OTHER")), "A-ASSOCIATE-RJ(1,1,7)"),

@@ -18,18 +18,17 @@ import trio
 from dulcet.commands import serve
 from dulcet.services.limits import Limits
 
-PAGE = resource.getpagesize()
-
 
 def holdings() -> dict[str, int]:
     """What the process holds now."""
     gc.collect()
+    memory = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "tasks": trio.lowlevel.current_statistics().tasks_living,
         "threads": threading.active_count(),
         "descriptors": len(os.listdir("/proc/self/fd")),
-        "octets": int(Path("/proc/self/statm").read_text().split()[1]) * PAGE,
-        "peak_octets": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "octets": int(memory["VmRSS"].split()[0]) * 1024,
+        "peak_octets": int(memory["VmHWM"].split()[0]) * 1024,
         "objects": len(gc.get_objects()),
     }
 
