@@ -65,16 +65,7 @@ def read_header(descriptor: int) -> Part10Header:
         raise NotDICOMError("it is not a file")
     size = status.st_size
     head = os.pread(descriptor, READ_OCTETS, 0)
-    if head[PREAMBLE_OCTETS : PREAMBLE_OCTETS + 4] == PREFIX:
-        offset = PREAMBLE_OCTETS + 4
-    elif head[:4] == PREFIX:
-        offset = 4
-    elif _begins_like_a_data_set(head):
-        offset = 0
-    elif not head:
-        raise NotDICOMError("it is empty: 0 octets")
-    else:
-        raise NotDICOMError("it is not a DICOM file: it has no DICM prefix and does not begin like a data set")
+    offset = _meta_information_offset(head)
     meta = _read_meta_information(descriptor, head, offset, size)
     uids = meta.uids
     if not (len(uids) == 3 and all(uids.values()) and _agree(head, meta)):
@@ -95,6 +86,19 @@ class _MetaInformation(NamedTuple):
     """By element of group 0002, without padding; those that are there."""
     end: int
     """Where the data set begins."""
+
+
+def _meta_information_offset(head: bytes) -> int:
+    """Where the File Meta Information begins, or without one the data set."""
+    if head[PREAMBLE_OCTETS : PREAMBLE_OCTETS + 4] == PREFIX:
+        return PREAMBLE_OCTETS + 4
+    if head[:4] == PREFIX:
+        return 4
+    if _begins_like_a_data_set(head):
+        return 0
+    if not head:
+        raise NotDICOMError("it is empty: 0 octets")
+    raise NotDICOMError("it is not a DICOM file: it has no DICM prefix and does not begin like a data set")
 
 
 def _begins_like_a_data_set(head: bytes) -> bool:

@@ -32,6 +32,11 @@ _PROCESS_DIRECTORY = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY = re.compile(r"[0-9]+")
 
 
+def shard_of(sop_instance_uid: str) -> str:
+    """The directory that the objects with this UID lie in."""
+    return hashlib.sha256(sop_instance_uid.encode("ascii")).hexdigest()[:2]
+
+
 def out_of_resources(error: OSError) -> StorageError:
     """A700H with the operating system's words."""
     return StorageError(f"it can't be stored: {error.strerror or error}", status=OUT_OF_RESOURCES)
@@ -138,7 +143,7 @@ class StorageDirectory:
     def shard(self, sop_instance_uid: str) -> Iterator["Shard"]:
         """The directory that a UID's objects lie in, made if need be. StorageError when ours is not where it was."""
         fs = self.file_system
-        name = hashlib.sha256(sop_instance_uid.encode("ascii")).hexdigest()[:2]
+        name = shard_of(sop_instance_uid)
         self.check_place()
         try:
             descriptor = fs.open(name, _OPEN_OWN_DIRECTORY, dir_fd=self._root)

@@ -42,6 +42,12 @@ def watched():
 
 
 @pytest.fixture(scope="session")
+def system_calls():
+    """The module that reads what strace wrote."""
+    return _load("system_calls")
+
+
+@pytest.fixture(scope="session")
 def crash_model(watched):
     """The module that knows what a crash may leave."""
     return _load("crash_model")

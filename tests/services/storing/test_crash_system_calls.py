@@ -3,13 +3,9 @@
 Promises (see test_storage): acknowledged_means_durable, all_or_nothing, a_resend_never_harms, restart_cleans.
 """
 
-import hashlib
-import os
 import re
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -57,89 +53,30 @@ trio.run(main, *sys.argv[1:])
 """
 
 
-@dataclass
-class Call:
-    """One system call: the lines of the trace in which it began and in which it had returned."""
-
-    name: str
-    text: str
-    begun: int
-    done: int
-
-
-def parse(trace):
-    """The calls of all threads."""
-    calls, unfinished = [], {}
-    for number, line in enumerate(trace.splitlines()):
-        thread, _, text = line.partition(" ")
-        text = text.strip()
-        if text.endswith("<unfinished ...>"):
-            unfinished[thread] = (number, text.removesuffix("<unfinished ...>"))
-            continue
-        begun = number
-        if match := re.match(r"<\.\.\. \w+ resumed>\s*", text):
-            begun, start = unfinished.pop(thread)
-            text = start + text[match.end() :]
-        if match := re.match(r"(\w+)\(", text):
-            calls.append(Call(match[1], text, begun, number))
-    return calls
-
-
 @pytest.fixture
-def traced(tmp_path):
+def traced(tmp_path, system_calls):
     """Run a program under strace: its system calls that have to do with files."""
-    strace = shutil.which("strace")
-    if strace is None:
-        sentence = "strace is missing: apt-get install strace"
-        if os.environ.get("DULCET_REQUIRE_PEERS") == "1":
-            pytest.fail(f"{sentence} (DULCET_REQUIRE_PEERS=1)", pytrace=False)
-        pytest.skip(sentence)
+    strace = system_calls.find_strace()
 
     def trace(*arguments):
         output = tmp_path / "trace"
-        calls = "trace=write,writev,pwritev,fsync,fdatasync,syncfs,link,linkat,rename,renameat,renameat2,unlinkat"
-        command = [strace, "-f", "-y", "-s", "200", "-e", calls, "-o", str(output), sys.executable, *arguments]
+        command = [*system_calls.strace_to(strace, output), sys.executable, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
-        return parse(output.read_text())
+        return system_calls.parse(output.read_text())
 
     return trace
 
 
-def one(calls, name, *parts):
-    found = [call for call in calls if call.name == name and all(part in call.text for part in parts)]
-    assert found, (name, parts)
-    return found[-1]
-
-
-def shard(uid):
-    return hashlib.sha256(uid.encode()).hexdigest()[:2]
-
-
 @pytest.mark.parametrize("durability", ["fsync", "batch"])
-def test_acknowledged_means_durable_in_the_order_of_system_calls(tmp_path, traced, durability):
+def test_acknowledged_means_durable_in_the_order_of_system_calls(tmp_path, traced, system_calls, durability):
     """write < fsync of the file < link < fsync of the directories < what the sender is told."""
     directory = tmp_path / "stored"
     calls = traced("-c", STORE + IN_ORDER, str(directory), durability)
     told = [call for call in calls if call.name == "write" and call.text.startswith("write(1<") and "1.2." in call.text]
     assert len(told) == 9
     for answer in told:
-        uid = re.search(r"1\.2\.\d+", answer.text)[0]
-        before = [call for call in calls if call.done < answer.begun]
-        linked = one(before, "linkat", f'"{uid}')
-        temporary = re.search(r'linkat\(\d+<([^>]*)>, "(\d+)"', linked.text)
-        file = f"<{temporary[1]}/{temporary[2]}>"
-        written = one(before, "writev", file)
-        place = f"<{directory}/{shard(uid)}>"
-        everything = [call for call in before if call.name == "syncfs"]
-        if everything and written.done < everything[-2].begun <= everything[-2].done < linked.begun:
-            assert linked.done < everything[-1].begun
-        else:
-            synced = one(before, "fsync", file)
-            assert written.done < synced.begun <= synced.done < linked.begun
-            assert linked.done < one(before, "fsync", place).begun
-            assert one(before, "fsync", f"<{directory}>").done < answer.begun
-        assert all(call.text.endswith("= 0") for call in before if call.name in ("fsync", "syncfs", "linkat"))
+        system_calls.check_order(calls, answer, re.search(r"1\.2\.\d+", answer.text)[0], directory)
     is_grouped = durability == "batch" and FileSystem.can_sync_file_system
     assert is_grouped == any(call.name == "syncfs" for call in calls)
     names = [re.search(r'<([^>]*)>, "([^"]*)", 0\)', call.text) for call in calls if call.name == "linkat"]
