@@ -217,6 +217,8 @@ class _Server:
             self._archive.stored(outcome)
         if isinstance(outcome, StorageError):
             self._log("object.refused", association, uid=uid, status=f"{outcome.status:04X}H", reason=str(outcome))
+        elif outcome.is_conflict:  # acknowledged like any other, so that somebody should be told
+            self._log("object.conflict", association, uid=uid, octets=outcome.octets, stored_as=outcome.path.name)
         elif self._settings.verbose:
             self._log("object.stored", association, uid=uid, octets=outcome.octets)
 
