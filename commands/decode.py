@@ -46,9 +46,9 @@ class Numbers(click.ParamType[frozenset[int]]):
         for part in str(value).split(","):
             first, _, last = part.partition("-")
             if not first.isdecimal() or not (last or first).isdecimal():
-                self.fail(f"{quote(str(value))!r} is no list of numbers such as 0-5,9", param, ctx)
+                self.fail(f"'{quote(str(value))}' is no list of numbers such as 0-5,9", param, ctx)
             if int(last or first) >= _MAX_SELECTED:
-                self.fail(f"{quote(part)!r} is too large", param, ctx)
+                self.fail(f"'{quote(part)}' is too large", param, ctx)
             found.update(range(int(first), int(last or first) + 1))
         return frozenset(found)
 

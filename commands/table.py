@@ -83,7 +83,7 @@ def _find(name: str) -> Table:
         return _actions(plain)
     layout = _layouts().get(_REPEATED.get(plain, plain))
     if layout is None:
-        raise click.UsageError(f"there is no table {quote(name)!r}; `dulcet table list` names them all")
+        raise click.UsageError(f"there is no table '{quote(name)}'; `dulcet table list` names them all")
     return _octets(plain, layout)
 
 

@@ -143,7 +143,7 @@ class _Builder:
         self._is_whole = is_whole
         self._has_directions = has_directions
         self._machines = Machines()
-        self._messages = MessageReader()
+        self._messages = MessageReader(is_whole=is_whole)
         self._rules = Rules()
         self._requestor = Direction.TO_SERVER
         self._halves: Mapping[Direction, Octets] = {}
@@ -161,7 +161,7 @@ class _Builder:
     ) -> StreamTranscript:
         """The transcript of one stream."""
         self._halves = halves
-        seen = self._pieces(halves)
+        seen = self._pieces(halves, 0 if connection is None else connection.first_packet)
         is_dicom = any(each.piece is not None and each.piece.kind is Kind.PDU for each in seen)
         if connection is not None:
             seen += _transport(connection)
@@ -180,11 +180,14 @@ class _Builder:
             has_directions=self._has_directions,
         )
 
-    def _pieces(self, halves: Mapping[Direction, Octets]) -> list[_Seen]:
+    def _pieces(self, halves: Mapping[Direction, Octets], first_packet: int) -> list[_Seen]:
         seen = []
         for direction, octets in halves.items():
             for piece in framing.cut(octets, is_whole=self._is_whole):
-                packet = octets.packet_at(max(piece.stop - 1, 0)) or 0
+                if piece.kind is not Kind.LOST:
+                    packet = octets.packet_at(piece.stop - 1) or 0
+                else:  # at some time after what comes before it
+                    packet = (octets.packet_at(piece.start - 1) if piece.start else None) or first_packet
                 seen.append(_Seen(packet, 1, piece.start, direction, piece))
                 if len(seen) > self._left:
                     raise NotDICOMError(f"more than {MAX_PDUS} PDUs: filter the capture first")
@@ -214,7 +217,9 @@ class _Builder:
             return self._pdu(index, seen, piece, all_seen)
         octets = self._halves[seen.direction]
         if piece.kind is Kind.LOST:
-            self._forget()
+            self._machines.forget(side)
+            self._rules.forget()
+            self._messages.forget()
             return Lost(seen.direction, piece.start, piece.stop - piece.start, piece.missing, packet, time)
         head = bytes(octets.read(piece.start, min(piece.stop, piece.start + _SHOWN_OCTETS)))
         is_unknown = piece.why.startswith("unrecognised")
@@ -238,20 +243,21 @@ class _Builder:
         octets = self._halves[seen.direction]
         view = octets.read(piece.start, piece.stop)
         error = why_undecodable(view, piece.missing)
-        pdu, deviations = None, []
+        pdu, deviations, is_valid = None, [], True
         if error is None:
             try:
                 pdu, found = decode_pdu(view)
                 deviations = list(found)
             except DecodeError as wrong:
-                error = wrong
+                error, is_valid = wrong, False
         messages: list[int] = []
         if pdu is not None:
             messages, more = self._judge(seen.direction, pdu, piece)
             deviations += more
-        elif piece.missing:
-            self._forget()
-        deviation = self._machine_step(index, seen, view, pdu, is_valid=error is None, all_seen=all_seen)
+        elif is_valid:  # not decoded, for our own reasons
+            self._rules.forget()
+            self._messages.forget()
+        deviation = self._machine_step(index, seen, view, pdu, is_valid=is_valid, all_seen=all_seen)
         if deviation is not None:
             deviations.append(deviation)
         self._pdus += 1
@@ -315,11 +321,6 @@ class _Builder:
                 octets = self._halves[each.direction].read(each.piece.start, each.piece.stop)
                 return [(octets[0], octets[8] if len(octets) > 8 else 0)]  # PS3.8 Table 9-21: octet 9 is the source
         return []
-
-    def _forget(self) -> None:
-        self._machines.forget()
-        self._rules.forget()
-        self._messages.forget()
 
     def _side(self, direction: Direction) -> Side:
         return Side.REQUESTOR if direction is self._requestor else Side.ACCEPTOR

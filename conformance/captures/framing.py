@@ -14,20 +14,20 @@ from dulcet.conformance.captures.streams import Octets
 from dulcet.ul.pdata import COMMAND, LAST, P_DATA_TF_TYPE, PDU_HEADER_OCTETS, PDV_HEADER_OCTETS
 from dulcet.ul.pdu import PDU_TYPES
 
-_FIXED_PDU_LENGTH = 4
 _ASSOCIATE_TYPES = (0x01, 0x02)
 _MIN_ASSOCIATE_LENGTH = 68  # PS3.8 Tables 9-11 and 9-17: the fields before the variable items
-_MAX_PLAUSIBLE_ASSOCIATE_LENGTH = 1 << 20
+_TITLES = slice(10, 42)  # PS3.8 Table 9-11, octets 11 to 42: two AE titles
 _ODD = b"".join(re.escape(bytes((number,))) for number in range(1, 256, 2))
 _CANDIDATE = re.compile(
-    rb"(?=\x04\x00.{8}[" + _ODD + rb"][\x00-\x03]"
-    rb"|[\x01\x02]\x00\x00[\x00-\x10]"
+    rb"(?=\x04\x00[\x00-\x03].{7}[" + _ODD + rb"][\x00-\x03]"
+    rb"|[\x01\x02]\x00\x00[\x00-\x0f].{2}\x00\x01\x00\x00"
     rb"|[\x03\x05-\x07]\x00\x00\x00\x00\x04)",
     re.DOTALL,
 )
 """What `_is_plausible` may accept, at the speed of a search."""
 _FIRST_WINDOW_OCTETS, _LARGEST_WINDOW_OCTETS = 256, 1 << 16
 _LOOK_OCTETS = PDU_HEADER_OCTETS + PDV_HEADER_OCTETS
+_MOST_LOOK_OCTETS = 42
 
 
 class Kind(Enum):
@@ -126,18 +126,36 @@ def _is_followed(octets: Octets, position: int) -> bool:
 
 
 def _is_plausible(octets: Octets, position: int) -> bool:
-    """Whether a PDU may begin here: type, reserved octet, length, and the first PDV of a P-DATA-TF."""
-    gap = octets.next_gap(position)
-    stop = min(position + _LOOK_OCTETS, octets.length if gap is None else gap.start)
-    head = bytes(octets.read(position, stop)) if stop > position else b""
-    if len(head) < PDU_HEADER_OCTETS or head[0] not in PDU_TYPES or head[1]:
+    """Whether a PDU may begin here: type, reserved octet, length, and what follows them in a PDU of that type."""
+    head = _head(octets, position, _MOST_LOOK_OCTETS)
+    if not _CANDIDATE.match(head):
         return False
     length = int.from_bytes(head[2:6], "big")
     if head[0] in _ASSOCIATE_TYPES:
-        return _MIN_ASSOCIATE_LENGTH <= length <= _MAX_PLAUSIBLE_ASSOCIATE_LENGTH
+        titles = head[_TITLES]
+        return (
+            length >= _MIN_ASSOCIATE_LENGTH and len(titles) == 32 and titles.isascii() and titles.decode().isprintable()
+        )
     if head[0] != P_DATA_TF_TYPE:
-        return length == _FIXED_PDU_LENGTH
-    if len(head) < _LOOK_OCTETS:
-        return False
+        return True
     item_length = int.from_bytes(head[6:10], "big")
-    return 2 <= item_length <= length - 4 and head[10] % 2 == 1 and head[11] <= (COMMAND | LAST)
+    if not 2 <= item_length <= length - 4:
+        return False
+    return item_length == length - 4 or _is_second_value(octets, position, length, item_length, head[10])
+
+
+def _is_second_value(octets: Octets, position: int, length: int, item_length: int, context_id: int) -> bool:
+    """Whether another PDV of the same context may follow the first one of a P-DATA-TF."""
+    start = 4 + item_length
+    head = _head(octets, position + PDU_HEADER_OCTETS + start, PDV_HEADER_OCTETS)
+    if len(head) < PDV_HEADER_OCTETS:
+        return False
+    following = int.from_bytes(head[:4], "big")
+    return 2 <= following <= length - start - 4 and head[4] == context_id and head[5] <= (COMMAND | LAST)
+
+
+def _head(octets: Octets, position: int, size: int) -> bytes:
+    """The octets from `position`, up to a gap."""
+    gap = octets.next_gap(position)
+    stop = min(position + size, octets.length if gap is None else gap.start)
+    return bytes(octets.read(position, stop)) if stop > position else b""

@@ -17,7 +17,7 @@ _END = re.compile(r"^\s*[0-9A-Fa-f]{6,16}$")  # hexdump and od end with the numb
 _FOLLOW_HEAD = re.compile(r"^(=+$|Follow:|Filter:|Node [01]:)")  # what `tshark -z follow,tcp,hex` puts round it
 _LITERAL = re.compile(r"\b0[xX]([0-9A-Fa-f]{1,2})\b")  # as `xxd -i` and source text have them
 _PAIRS = re.compile(r"^(?:[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})*)$")
-_PLAIN = re.compile(r"0[xX]|[\s,:;{}\[\]()'\"\\]|\\x")
+_PLAIN = re.compile(r"\\x|0[xX]|[\s,:;{}\[\]()'\"\\]")
 _ROW_OCTETS = 16
 _MAX_TEXT = frozenset("0123456789abcdefABCDEF")
 
@@ -58,7 +58,7 @@ def _plain(number: int, line: str) -> bytes:
     try:
         return bytes.fromhex(bare)
     except ValueError:
-        raise NotDICOMError(f"line {number} is no hexadecimal: {quote(line.strip(), 40)!r}") from None
+        raise NotDICOMError(f"line {number} is no hexadecimal: '{quote(line.strip(), 40)}'") from None
 
 
 def _is_dump(lines: list[str]) -> bool:

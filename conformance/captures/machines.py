@@ -112,6 +112,16 @@ class _Machine:
         """By entry: the last step of this machine."""
         self.time = 0
 
+    def assume(self, state: State) -> None:
+        """What went before is not known, but this must have been the state."""
+        self.state = state
+        self.owes_abort = self.owes_reject = False
+        self.received.clear()
+
+    def can_send(self, pdu_type: int, source: int) -> bool:
+        """Whether the table has an action that sends such a PDU now."""
+        return self.owes_abort or self._does(self._primitive(pdu_type, source), self.state, pdu_type)
+
     def apply(
         self, entry: int, event: Event, *, is_acceptable: bool = True, is_inferred: bool = False
     ) -> Action | None:
@@ -201,14 +211,17 @@ class Machines:
     def __init__(self) -> None:
         self._machines = {side: _Machine(side) for side in Side}
         self._is_known = False
+        self._lost: set[Side] = set()
+        """The sides of which something was not captured, until their next PDU."""
 
     def steps(self, entry: int) -> tuple[MachineStep, ...]:
         """What an entry did to the machines, the requestor's first."""
         return _together(*(machine.steps.get(entry) for machine in self._machines.values()))
 
-    def forget(self) -> None:
-        """What went before is not known: packets are missing."""
+    def forget(self, sender: Side) -> None:
+        """What `sender` said is not known: packets are missing, from here to its next PDU."""
         self._is_known = False
+        self._lost.add(sender)
 
     def connected(self, entry: int, time: int, *, is_accepted: bool) -> None:
         """The transport connection was asked for, and perhaps came about."""
@@ -232,20 +245,21 @@ class Machines:
         """A PDU went from `sender` to its peer. The deviation is what its sender did against the table."""
         self._tell(time)
         sending, receiving = self._machines[sender], self._machines[sender.other]
-        if not self._is_known:
-            self._is_known = True
-            sending.state, receiving.state = _ASSUMED.get(pdu_type, (State.STA6, State.STA6))
-            sending.received.clear()
-            receiving.received.clear()
-        deviation = sending.send(entry, pdu_type, source) if pdu_type in SENT else None
         event = RECEIVED[pdu_type] if is_valid and pdu_type in RECEIVED else Event.EVT19
+        if not self._is_known or (self._lost and not _fits(sending, receiving, pdu_type, source, event)):
+            self._is_known = True
+            states = _ASSUMED.get(pdu_type, (State.STA6, State.STA6))
+            for machine, state in zip((sending, receiving), states, strict=True):
+                machine.assume(state)
+        self._lost.discard(sender)
+        deviation = sending.send(entry, pdu_type, source) if pdu_type in SENT else None
         receiving.receive(entry, event, is_acceptable=is_acceptable)
         return deviation
 
     def closed(self, entry: int, time: int, closer: Side) -> Deviation | None:
         """A side ended the transport connection. The deviation is what it did against the table."""
         self._tell(time)
-        if not self._is_known:
+        if not self._is_known or self._lost:
             return None
         closing, other = self._machines[closer], self._machines[closer.other]
         deviation = None
@@ -269,6 +283,13 @@ class Machines:
     def _tell(self, time: int) -> None:
         for machine in self._machines.values():
             machine.time = time
+
+
+def _fits(sending: _Machine, receiving: _Machine, pdu_type: int, source: int, event: Event) -> bool:
+    """Whether a PDU can be sent and is no surprise to who receives it."""
+    action = TRANSITIONS.get((event, receiving.state))
+    is_surprise = action is None or bool(_ABORTING.intersection(action.steps))
+    return sending.can_send(pdu_type, source) and (event is Event.EVT19 or not is_surprise)
 
 
 def is_provider_rejection(later: Sequence[tuple[int, int]]) -> bool:

@@ -22,6 +22,7 @@ from dulcet.ul.deviation import Deviation
 from dulcet.ul.pdata import PresentationDataValue
 
 _CLAUSE = "PS3.8 Annex E"
+_FIRST_TAG = bytes(4)  # Command Group Length (0000,0000)
 _SOP_CLASS_UIDS = frozenset((TAGS["affected_sop_class_uid"], TAGS["requested_sop_class_uid"]))
 
 
@@ -98,12 +99,15 @@ class _Lane:
     """The last one; its data set may still come."""
     is_ended: bool = True
     """Whether the last data set had its last fragment."""
+    is_known: bool = True
+    """Whether nothing was lost before what comes."""
 
 
 class MessageReader:
     """Puts the messages of one association together. Memory: the records, and a command set for each context."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_whole: bool = True) -> None:
+        self._is_whole = is_whole
         self._lanes: dict[tuple[Direction, int], _Lane] = {}
         self._current: dict[Direction, int] = {}
         self._messages: list[_Message] = []
@@ -115,7 +119,7 @@ class MessageReader:
         ended: list[int] = []
         deviations: list[Deviation] = []
         for value in values:
-            lane = self._lanes.setdefault((direction, value.context_id), _Lane())
+            lane = self._lane(direction, value.context_id)
             deviations.extend(self._mixed(direction, value, lane))
             if value.is_command:
                 number = self._command(direction, pdu, value, lane)
@@ -126,6 +130,12 @@ class MessageReader:
                 if value.is_last:
                     self._current.pop(direction, None)
         return ended, deviations
+
+    def _lane(self, direction: Direction, context_id: int) -> _Lane:
+        lane = self._lanes.get((direction, context_id))
+        if lane is None:
+            lane = self._lanes[direction, context_id] = _Lane(is_known=self._is_whole)
+        return lane
 
     def records(self) -> tuple[MessageRecord, ...]:
         """All messages, in the order of their command sets."""
@@ -142,11 +152,13 @@ class MessageReader:
 
     def forget(self) -> None:
         """Packets are missing: what was begun may never end, and what comes may belong to it."""
+        self._is_whole = False
         self._current.clear()
         for lane in self._lanes.values():
             lane.command.clear()
             lane.message = None
             lane.is_ended = True
+            lane.is_known = False
 
     def record(self, number: int) -> MessageRecord:
         """A message, as far as it is known yet."""
@@ -169,6 +181,9 @@ class MessageReader:
             return None
         octets = bytes(lane.command)
         lane.command.clear()
+        if not lane.is_known and not octets.startswith(_FIRST_TAG):
+            return None  # the end of a command set whose begin was lost
+        lane.is_known = True
         number = len(self._messages)
         message = _Message(_decode(octets, number, direction, pdu, value.context_id))
         self._messages.append(message)
@@ -181,7 +196,8 @@ class MessageReader:
     def _data(self, value: PresentationDataValue, lane: _Lane) -> Iterator[Deviation]:
         message = lane.message
         if message is None:
-            yield _deviation("a data set fragment where a command set was expected")
+            if lane.is_known:
+                yield _deviation("a data set fragment where a command set was expected")
         else:
             if lane.is_ended and not message.pdv_count and not message.expects_data:
                 yield _deviation(f"a data set after a {message.record.name} that announces none")
