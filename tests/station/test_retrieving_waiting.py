@@ -85,6 +85,13 @@ async def test_nothing_more_is_promised(retriever, target, tmp_path, autojump_cl
     assert await waited(retriever, target) == 0
 
 
+async def test_an_archive_that_counts_more_than_it_listed(retriever, target, tmp_path, autojump_clock):
+    for uid in target.instances:
+        arrive(retriever.tally, uid, tmp_path)
+    retriever.attempts.append(ended(target, 7))
+    assert await waited(retriever, target) == 0
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"error": OperationFailedError("no", status=0xA702), "status": 0xA702}, {"is_cancelled": True}, {"way": "C-GET"}],
