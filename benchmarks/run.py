@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import contests, far_and_many, objects, operations, receivers, report, results, senders
+from benchmarks import contests, far_and_many, objects, operations, queries, receivers, report, results, senders
 from benchmarks.contests import Bounds, Files
 from benchmarks.receivers import Receiver
 from benchmarks.results import Contest
@@ -19,7 +19,7 @@ from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.process import find_executable, how_to_install
 from dulcet.conformance.peers.pynetdicom import find_pynetdicom_python
 
-SECTIONS = ("send", "store", "receive", "durable", "echo", "start", "far", "many")
+SECTIONS = ("send", "store", "receive", "durable", "echo", "start", "far", "many", "query")
 SET_NAMES = tuple(objects_of_set.name for objects_of_set in objects.SETS)
 FAR_OBJECTS = 200
 FAR_OBJECTS_QUICK = 40
@@ -29,7 +29,7 @@ ECHO_ROUNDS = 5
 FAR_ROUNDS = 3
 SPARE_OCTETS = 1 << 30
 TMPFS = Path("/dev/shm")
-Participant = TypeVar("Participant", senders.Sender, Receiver, operations.Echoer)
+Participant = TypeVar("Participant", senders.Sender, Receiver, operations.Echoer, queries.Archive)
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -90,6 +90,10 @@ class Benchmark:
                     yield from self.transfers(files)
         yield from self.echoes()
         yield from self.far_and_many()
+        if "query" in self.sections:
+            with scratch_directory(0) as scratch:
+                taking_part = self.taking_part(queries.archives())
+                yield from queries.contests(scratch, self.bounds(ECHO_ROUNDS), taking_part, is_quick=self.chosen.quick)
 
     def transfers(self, files: Files) -> Iterator[Contest]:
         """One set of objects, from everybody and to everybody."""

@@ -175,7 +175,7 @@ class QueryRetrieve:
         objects = await self._objects(association, received, MOVE_MODELS)
         if objects is None:
             return
-        counted = SubOperations(association, received, objects)
+        counted = SubOperations(association, received, objects, self.retrieve_limits)
         async with watched(association, request.message_id) as watch:
             move = Move(route, counted, watch, self.retrieve_limits)
             move.on_behalf_of(_calling(association), request.message_id)
@@ -190,7 +190,7 @@ class QueryRetrieve:
         objects = await self._objects(association, received, GET_MODELS)
         if objects is None:
             return
-        counted = SubOperations(association, received, objects)
+        counted = SubOperations(association, received, objects, self.retrieve_limits)
         negotiated = _as_requestor(association.negotiated)
         async with watched(association, request.message_id) as watch:
 

@@ -4,6 +4,7 @@ Each ends as completed, with a warning or failed, whatever happens: a destinatio
 away fails what was left for it, and nobody waits for longer than the limits say.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -94,17 +95,23 @@ class RetrieveLimits:
     """For each C-STORE-RSP, and for a destination that doesn't read."""
     cancel_seconds: float = 5.0
     """For the sub-operation under way to end after a cancel."""
+    pending_seconds: float = 0.01
+    """Between two pending responses: a progress display needs no more, and each one costs its reader a turn."""
 
 
 class SubOperations:
     """Counts the sub-operations of one request and tells its requestor after each."""
 
-    def __init__(self, association: Association, received: Received, objects: Sequence[ObjectToSend]) -> None:
+    def __init__(
+        self, association: Association, received: Received, objects: Sequence[ObjectToSend], limits: RetrieveLimits
+    ) -> None:
         assert isinstance(received.message, CMoveRQ | CGetRQ)
         self.request = received.message
         self._association = association
         self._context = received.context
-        self._total = len(objects)
+        self._total = self._told = len(objects)
+        self._limits = limits
+        self._told_at = -math.inf
         self.completed = self.warning = 0
         self.failed: list[str] = []
         """The SOP Instance UIDs of those that failed."""
@@ -113,6 +120,10 @@ class SubOperations:
     def remaining(self) -> int:
         """Those that have not ended."""
         return self._total - self.completed - self.warning - len(self.failed)
+
+    def is_told_on(self, association: Association) -> bool:
+        """Whether the requestor hears of the sub-operations on this association (C-GET)."""
+        return association is self._association
 
     @property
     def counters(self) -> dict[str, int]:
@@ -130,9 +141,14 @@ class SubOperations:
             self.failed.append(header.sop_instance_uid)
 
     async def tell(self) -> None:
-        """A pending response with the counters; nothing when the final one is due."""
-        if self.remaining:
-            await self._send(PENDING, None, number_of_remaining_suboperations=self.remaining)
+        """A pending response with the counters, if there is news and it is time; nothing when the final one is due.
+
+        PS3.4 C.4.2.3.1 leaves pending responses to us; what they say is exact whenever they come.
+        """
+        remaining, now = self.remaining, trio.current_time()
+        if 0 < remaining < self._told and now >= self._told_at + self._limits.pending_seconds:
+            self._told, self._told_at = remaining, now
+            await self._send(PENDING, None, number_of_remaining_suboperations=remaining)
 
     async def end(self, is_cancelled: bool) -> None:
         """The final response (PS3.4 C.4.2.3.1); what a cancel left is counted as remaining."""
@@ -179,12 +195,17 @@ class SubOperations:
 
 
 class Transfer:
-    """Sends objects over one association, one after the other; the next is read before a response is awaited."""
+    """Sends objects over one association, one after the other.
+
+    While the receiver is busy with one, the next is read, and who asked is told of the one before; who asked and
+    receives on one association is told before the next begins.
+    """
 
     def __init__(
         self, association: Association, choose: Choose, counted: SubOperations, watch: Watch, limits: RetrieveLimits
     ) -> None:
         self._association = association
+        self._is_shared = counted.is_told_on(association)
         self._choose = choose
         self._counted = counted
         self._watch = watch
@@ -209,14 +230,17 @@ class Transfer:
             while upcoming is not None and not self._watch.should_stop:
                 current, upcoming = upcoming, None
                 status: int | None = None
+                if self._is_shared:
+                    await self._counted.tell()
                 try:
                     pending = await self._start(current)
+                    await self._counted.tell()
                     upcoming = await self._next(objects)
                     status = await self._finish(pending)
                 finally:
                     self._counted.count(current.header, status)
                     current.close()
-                await self._counted.tell()
+            await self._counted.tell()
         finally:
             if upcoming is not None:
                 upcoming.close()

@@ -20,7 +20,7 @@ from dulcet.services.query import Retrieval, Search
 from dulcet.services.query_retrieve import Page
 from dulcet.station.found import FileToSend
 from dulcet.station.index import Index
-from dulcet.station.vault import SHARDS, path_of
+from dulcet.station.vault import SHARDS, shard_of
 
 BATCH_SECONDS = 0.05  # objects that come within it are indexed in one transaction, unless somebody asks
 BATCH_OBJECTS = 200  # read in one thread: some 30 ms
@@ -145,8 +145,11 @@ class VaultArchive:
     async def objects(self, retrieval: Retrieval, limit: int, seconds: float) -> Sequence[FileToSend]:
         """See `services.query_retrieve.Archive`."""
         headers = await self._ask(lambda: self._index.headers(retrieval, limit, seconds))
+        directory = str(self._directory)
         return [
-            FileToSend(name=str(path_of(self._directory, header.sop_instance_uid)), header=header) for header in headers
+            FileToSend(name=f"{directory}/{shard_of(uid)}/{uid}.dcm", header=header)
+            for header in headers
+            if (uid := header.sop_instance_uid)
         ]
 
     async def _ask(self, question: Callable[[], Answer]) -> Answer:

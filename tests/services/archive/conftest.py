@@ -167,7 +167,7 @@ def ask(scp, octets, archive):
             routes=lambda ae_title: destination if ae_title == "DULCET" else None,
             choose=choose_for_requestor,
             query_limits=QueryLimits(matches=matches, seconds=seconds),
-            retrieve_limits=RetrieveLimits(**retrieve),
+            retrieve_limits=RetrieveLimits(**{"pending_seconds": 0.0, **retrieve}),
         )
         served = scp(operations_invoked=operations_invoked)
         served.acceptor = replace(

@@ -9,7 +9,7 @@ from pydicom.filereader import read_dataset
 from dulcet.dimse.messages import CGetRQ, CStoreRQ, CStoreRSP
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, STUDY_ROOT_GET
 from dulcet.services.association import Received
-from dulcet.services.suboperations import SubOperations
+from dulcet.services.suboperations import RetrieveLimits, SubOperations
 from dulcet.ul.negotiation import AcceptedContext
 from dulcet.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 
@@ -162,7 +162,7 @@ async def test_a_list_of_failed_instances_longer_than_its_length_can_count(make_
     request = CGetRQ(affected_sop_class_uid=STUDY_ROOT_GET, message_id=1)
     context = AcceptedContext(context_id=1, abstract_syntax=STUDY_ROOT_GET, transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN)
     (one,) = make_objects(1)
-    counted = SubOperations(Recorder(), Received(context, request, None), [one] * 5000)
+    counted = SubOperations(Recorder(), Received(context, request, None), [one] * 5000, RetrieveLimits())
     counted.failed = [f"1.2.840.113619.1{number:048}" for number in range(5000)]
     await counted.end(False)
     ((message, octets),) = sent
