@@ -5,6 +5,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 from dulcet.errors import ConfigurationError
 
@@ -58,3 +59,16 @@ def _load_authorities(context: ssl.SSLContext, ca: Path) -> None:
         context.load_verify_locations(cafile=ca if ca.is_file() else None, capath=ca if ca.is_dir() else None)
     except (ssl.SSLError, OSError, TypeError) as error:
         raise ConfigurationError(f"the certificate authorities in {ca} can't be used: {error}") from error
+
+
+def describe_session(stream: Any) -> list[str]:
+    """A TLS session in lines for people: version, cipher, and the peer's certificate. Raw: quote before showing."""
+    cipher = stream.cipher()
+    lines = [f"{stream.version()}, {cipher[0] if cipher else 'no cipher'}"]
+    certificate = stream.getpeercert()
+    if certificate:
+        subject = ", ".join(f"{key}={value}" for part in certificate.get("subject", ()) for key, value in part)
+        names = ", ".join(value for _, value in certificate.get("subjectAltName", ()))
+        lines.append(f"certificate of {subject or names}, valid until {certificate.get('notAfter', 'not said')}")
+        lines += [f"names in it: {names}"] if names else []
+    return lines

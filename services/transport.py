@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from dulcet.errors import PeerUnavailableError, TLSError, UnknownHostError
+from dulcet.services.tls import describe_session
 
 Buffers = Sequence[bytes | memoryview]
 
@@ -41,6 +42,9 @@ class Transport(Protocol):
 
     def try_receive_into(self, buffer: memoryview) -> int:
         """Read what is there already; 0 when that is nothing, or nothing can be had without waiting."""
+
+    def describe(self) -> list[str]:
+        """What there is to say about the connection, for people: version and cipher of TLS, the peer's certificate."""
 
     def close(self) -> None:
         """Close at once, without lingering (PS3.8 9.1.4). Harmless when closed."""
@@ -96,6 +100,10 @@ class SocketTransport:
             return self._socket.recv_into(buffer)
         except OSError:
             return 0
+
+    def describe(self) -> list[str]:
+        """See `Transport`: nothing."""
+        return []
 
     def close(self) -> None:
         """See `Transport`."""
@@ -154,6 +162,10 @@ class StreamTransport:
     def try_receive_into(self, buffer: memoryview) -> int:
         """See `Transport`: a stream can't tell, so nothing."""
         return 0
+
+    def describe(self) -> list[str]:
+        """See `Transport`."""
+        return describe_session(self._stream) if isinstance(self._stream, trio.SSLStream) else []
 
     def close(self) -> None:
         """See `Transport`; for TLS without close_notify, which a peer that is gone would not read."""

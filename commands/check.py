@@ -1,0 +1,132 @@
+"""`dulcet check`: C-ECHO as a monitoring plugin, as Nagios, Icinga and Naemon call them."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import trio
+
+from dulcet.commands.completion import PEER
+from dulcet.commands.options import identity_options, peer_options, tls_client, tls_client_options, user_identity
+from dulcet.commands.peers import peers
+from dulcet.errors import AssociationError, DulcetError
+from dulcet.escape import quote
+from dulcet.services.requestor import Peer
+from dulcet.station.diagnosis import Checked
+from dulcet.station.diagnosis import check as check_peer
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_SEVERITY = {OK: 0, UNKNOWN: 1, WARNING: 2, CRITICAL: 3}
+_MAX_TEXT = 200
+
+
+class Plugin(click.Command):
+    """A command whose every wrong use ends with 3, UNKNOWN, and one line on standard output."""
+
+    def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
+        """Parse the words."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except click.UsageError as error:
+            _unknown(error.format_message())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ask the peers."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            _unknown(error.format_message())
+        except DulcetError as error:
+            _unknown(str(error))
+
+
+def _unknown(text: str) -> NoReturn:
+    click.echo(f"DICOM UNKNOWN - {quote(text, _MAX_TEXT)}")
+    raise click.exceptions.Exit(UNKNOWN)
+
+
+@click.command(cls=Plugin)
+@click.argument("peer", nargs=-1, required=True, type=PEER)
+@click.option("-w", "--warning", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower than this: WARNING.")
+@click.option("-c", "--critical", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower: CRITICAL.")
+@peer_options
+@tls_client_options
+@identity_options
+def check(
+    peer: tuple[str, ...],
+    warning: float | None,
+    critical: float | None,
+    aet: str,
+    aec: str | None,
+    timeout: float,
+    tls: bool,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_name: str | None,
+    **identity: Any,
+) -> int:
+    """Watch PEERs: C-ECHO as a monitoring plugin.
+
+    One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use). A peer that can't be
+    reached, refuses or does not answer in time is CRITICAL.
+
+    \b
+    dulcet check PACS -w 0.5 -c 2
+    DICOM OK - PACS C-ECHO 0000H in 23 ms | total=0.023s;0.5;2;0 tcp=0.002s assoc=0.011s echo=0.004s
+    """
+    context = tls_client(tls, tls_ca, tls_cert, tls_key)
+    found = peers(peer, called=aec, calling=aet, tls=context, server_name=tls_name)
+    answers = trio.run(_ask_all, found, timeout, user_identity(**identity))
+    states = [_judge(answer, warning, critical) for answer in answers]
+    worst = max(states, key=_SEVERITY.__getitem__)
+    texts = [_text(each, answer) for each, answer in zip(found, answers, strict=True)]
+    data = [
+        line
+        for number, answer in enumerate(answers, 1)
+        if isinstance(answer, Checked)
+        for line in _performance(answer, warning, critical, f"{number}_" if len(found) > 1 else "")
+    ]
+    click.echo(f"DICOM {_WORDS[worst]} - {'; '.join(texts)}" + (f" | {' '.join(data)}" if data else ""))
+    return worst
+
+
+async def _ask_all(found: list[Peer], patience: float, identity: Any) -> list[Checked | AssociationError]:
+    answers: dict[int, Checked | AssociationError] = {}
+
+    async def ask(number: int, peer: Peer) -> None:
+        try:
+            answers[number] = await check_peer(peer, patience=patience, user_items=identity)
+        except AssociationError as error:
+            answers[number] = error
+
+    async with trio.open_nursery() as nursery:
+        for number, peer in enumerate(found):
+            nursery.start_soon(ask, number, peer)
+    return [answers[number] for number in range(len(found))]
+
+
+def _judge(answer: Checked | AssociationError, warning: float | None, critical: float | None) -> int:
+    if isinstance(answer, AssociationError) or answer.status:
+        return CRITICAL
+    if critical is not None and answer.total > critical:
+        return CRITICAL
+    return WARNING if warning is not None and answer.total > warning else OK
+
+
+def _text(peer: Peer, answer: Checked | AssociationError) -> str:
+    name = quote(str(peer)).replace("|", "/")
+    if isinstance(answer, AssociationError):
+        return f"{name}: {quote(str(answer), _MAX_TEXT)}".replace("|", "/")
+    return f"{name} C-ECHO {answer.status:04X}H in {answer.total * 1000:.0f} ms"
+
+
+def _performance(answer: Checked, warning: float | None, critical: float | None, prefix: str) -> list[str]:
+    limits = f"{'' if warning is None else f'{warning:g}'};{'' if critical is None else f'{critical:g}'};0"
+    return [
+        f"{prefix}total={answer.total:.6f}s;{limits}",
+        f"{prefix}tcp={answer.tcp:.6f}s",
+        f"{prefix}assoc={answer.association:.6f}s",
+        f"{prefix}echo={answer.echo:.6f}s",
+    ]

@@ -1,0 +1,59 @@
+"""`dulcet explain`: what a code, a UID, a tag, a state or a PDU means."""
+
+import json
+import re
+import textwrap
+from dataclasses import asdict
+
+import click
+
+from dulcet.dimse.status import SERVICES
+from dulcet.escape import quote
+from dulcet.station.explaining import Explanation, explain_word
+
+_PDU = re.compile(r"(0x)?0[1-7][ :]?00([ :]?[0-9A-Fa-f]{2}){4,}")
+_WIDTH = 100
+
+
+@click.command()
+@click.argument("word", nargs=-1, required=True, metavar="WORD...")
+@click.option("--service", type=click.Choice(list(SERVICES), case_sensitive=False), help="Whose status it is.")
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output.")
+def explain(word: tuple[str, ...], service: str | None, as_json: bool) -> int:
+    """Explain what a peer said: what it means, where the standard says so, what causes it, what to do.
+
+    \b
+    dulcet explain 0xA801            a status
+    dulcet explain 1/1/7             an A-ASSOCIATE-RJ: result/source/reason
+    dulcet explain 2/2               an A-ABORT: source/reason
+    dulcet explain 1.2.840.10008.1.2 a UID
+    dulcet explain 0008,0018         a tag, or a keyword: SOPInstanceUID
+    dulcet explain Sta6 Evt10 AE-6   a state, an event, an action
+    dulcet explain '07 00 00 ...'    a PDU in hexadecimal
+    """
+    if _PDU.fullmatch(" ".join(word).strip()):
+        from dulcet.commands.decode import decode
+
+        code = decode.main(["-v", *(["--json"] if as_json else []), " ".join(word)], standalone_mode=False)
+        return int(code or 0)
+    for number, each in enumerate(word):
+        found = explain_word(each, service or "")
+        if not found:
+            raise click.UsageError(f"{quote(each)!r} is no status, rejection, abort, UID, tag, state or PDU")
+        for position, one in enumerate(found):
+            if as_json:
+                click.echo(json.dumps({"v": 1, "event": "explanation", "word": each, **asdict(one)}))
+            else:
+                click.echo("", nl=bool(number or position))
+                _show(one)
+    return 0
+
+
+def _show(one: Explanation) -> None:
+    click.secho(f"{one.subject}: {one.meaning}", bold=True)
+    click.echo(f"  {one.clause}")
+    for line in one.details:
+        click.echo(f"  {line}")
+    for title, text in (("Usually", one.cause), ("Do", one.advice)):
+        if text:
+            click.echo(textwrap.fill(f"{title}: {text}", _WIDTH, initial_indent="  ", subsequent_indent="    "))

@@ -1,0 +1,107 @@
+"""`dulcet doctor` and `dulcet check`: where it stops, why, and what a monitor makes of it."""
+
+import json
+import re
+
+import pytest
+
+from dulcet.conformance.peers.address import free_port
+from dulcet.conformance.peers.ours import dulcet_serve
+
+
+def stages(ran):
+    return [(line["stage"], line["ok"]) for line in map(json.loads, ran.stdout.splitlines())]
+
+
+def test_a_peer_that_is_well(dulcet, orthanc):
+    ran = dulcet("doctor", "--json", orthanc.address)
+    assert ran.returncode == 0, ran.stderr
+    assert stages(ran) == [("name", True), ("tcp", True), ("association", True), ("contexts", True), ("echo", True)]
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert any("OFFIS_DCMTK" in found for found in lines[2]["found"])
+    assert any(
+        found.startswith("Study Root Query/Retrieve Information Model - FIND: yes") for found in lines[3]["found"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected", "code"),
+    [
+        ("X@no-such-host.invalid:104", [("name", False)], 68),
+        ("X@127.0.0.1:{closed}", [("name", True), ("tcp", False)], 69),
+        ("WRONG@127.0.0.1:{orthanc}", [("name", True), ("tcp", True), ("association", False)], 77),
+    ],
+)
+def test_the_first_stage_that_fails_is_the_last(peer, expected, code, dulcet, orthanc):
+    ran = dulcet("doctor", "--json", peer.format(closed=free_port(), orthanc=orthanc.address.port))
+    assert stages(ran) == expected
+    assert ran.returncode == code
+    assert "Traceback" not in ran.stderr
+
+
+def test_tls_is_a_stage_of_its_own(dulcet, storescp_tls, certificates):
+    options = ("--tls", "--tls-ca", certificates.authority)
+    ours = ("--tls-cert", certificates.our_certificate, "--tls-key", certificates.our_key)
+    ran = dulcet("doctor", *options, *ours, storescp_tls.address)
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"TLSv1\.[23], ", ran.stdout)
+    assert "the certificate is trusted" in ran.stdout
+    distrusted = dulcet("doctor", "--json", "--tls", storescp_tls.address)
+    assert distrusted.returncode == 77
+    assert stages(distrusted)[-1] == ("tls", False)
+
+
+PERFORMANCE = re.compile(r"total=\d+\.\d+s;30;60;0 tcp=\d+\.\d+s assoc=\d+\.\d+s echo=\d+\.\d+s$")
+
+
+def test_ok_with_performance_data(dulcet, orthanc):
+    ran = dulcet("check", orthanc.address, "-w", 30, "-c", 60)
+    assert ran.returncode == 0
+    (line,) = ran.stdout.splitlines()
+    assert line.startswith(f"DICOM OK - {orthanc.address} C-ECHO 0000H in ")
+    assert PERFORMANCE.search(line.partition(" | ")[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "word"), [(("-w", "0"), 1, "WARNING"), (("-w", "0", "-c", "0"), 2, "CRITICAL")]
+)
+def test_slower_than_asked_for(options, code, word, dulcet, orthanc):
+    ran = dulcet("check", orthanc.address, *options)
+    assert ran.returncode == code
+    assert ran.stdout.startswith(f"DICOM {word} - ")
+
+
+def test_a_peer_that_is_not_there_is_critical(dulcet, orthanc):
+    for peer in (f"X@127.0.0.1:{free_port()}", "X@no-such-host.invalid:104", f"WRONG@127.0.0.1:{orthanc.address.port}"):
+        ran = dulcet("check", peer)
+        assert ran.returncode == 2
+        assert ran.stdout.startswith("DICOM CRITICAL - ")
+        assert len(ran.stdout.splitlines()) == 1
+
+
+def test_a_peer_that_does_not_answer_in_time_is_critical(dulcet):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ran = dulcet("check", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.5")
+    assert ran.returncode == 2
+    assert "did not answer within 0.5 s" in ran.stdout
+
+
+def test_several_peers_the_worst_decides(dulcet):
+    with dulcet_serve() as peer:
+        ran = dulcet("check", peer.address, f"X@127.0.0.1:{free_port()}")
+    assert ran.returncode == 2
+    assert "C-ECHO 0000H" in ran.stdout
+    assert "refused the connection" in ran.stdout
+    assert "| 1_total=" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--nonsense",), ("X@h:1", "-w", "soon"), ("nobody",), ("X@h:1", "--aet", "x" * 17)]
+)
+def test_wrong_use_is_unknown(words, dulcet):
+    ran = dulcet("check", *words)
+    assert ran.returncode == 3
+    assert ran.stdout.startswith("DICOM UNKNOWN - ")
+    assert len(ran.stdout.splitlines()) == 1
