@@ -1,5 +1,6 @@
 """`dulcet find`: C-FIND, matches as a table, CSV, JSON Lines or DICOM files."""
 
+import io
 import signal
 import sys
 import time
@@ -145,7 +146,8 @@ class _FindJob:
                 self._tell("nothing matched.", *hints(query))
 
     def _writer(self, query: Query) -> MatchWriter:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks must not be the end
+            sys.stdout.reconfigure(errors="backslashreplace")
         if self.options["as_json"]:
             return EventOutput(self.events, str(self.peer))
         if self.options["as_csv"]:
