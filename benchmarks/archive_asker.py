@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 
 from benchmarks import wire
 
@@ -119,5 +120,7 @@ def move(called: str, port: str, destination: str, count: str, study: str) -> bo
     return final[STATUS] == wire.us(0) and struct.unpack("<H", completed)[0] in (int(count), 0)
 
 
+REQUESTS: dict[str, Callable[..., bool]] = {"find": find, "move": move}
+
 if __name__ == "__main__":
-    sys.exit(0 if {"find": find, "move": move}[sys.argv[1]](*sys.argv[2:]) else 1)
+    sys.exit(0 if REQUESTS[sys.argv[1]](*sys.argv[2:]) else 1)
