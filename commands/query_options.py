@@ -111,7 +111,7 @@ def take_level(words: list[str], default: str) -> Level | None:
 
 def one_peer(word: str, options: dict[str, Any]) -> Peer:
     """The peer that `word` names; what a node prefers is put into `options`."""
-    known = {name: options[name] for name in ("root", "charset", "via", "jobs") if name in options}
+    known: dict[str, Any] = {name: options[name] for name in ("root", "charset", "via", "jobs") if name in options}
     known["max_pdu"] = None
     options.update(preferences(word, **known))
     context = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
