@@ -25,9 +25,11 @@ from dulcet.services.transport import Transport
 from dulcet.services.upper_layer import UpperLayer
 from dulcet.ul.connection import Connection, Send
 from dulcet.ul.negotiation import AcceptedContext, Negotiated
+from dulcet.ul.pdata import PresentationDataValue
 from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU, PDataTF
 
 MAX_OPERATIONS = 256  # where the window negotiated is unlimited (PS3.7 D.3.3.3)
+VALUES_AT_ONCE = 256  # of one P-DATA-TF, before others have their turn; most have one
 MAX_REQUESTS_WAITING = 16  # beyond the window, while we read for a response: each may have an identifier in memory
 
 
@@ -302,9 +304,17 @@ class Association(UpperLayer):
 
     # Messages in ----------------------------------------------------------------------------------------------------
 
-    def p_data(self, pdu: PDataTF) -> None:
+    async def p_data(self, pdu: PDataTF) -> None:
         """See `UpperLayer`."""
-        for part in self._assembler.feed(pdu.values):
+        values = pdu.values
+        self._take(values[:VALUES_AT_ONCE])
+        for start in range(VALUES_AT_ONCE, len(values), VALUES_AT_ONCE):
+            if self.share.used():
+                await self.share.let_others()
+            self._take(values[start : start + VALUES_AT_ONCE])
+
+    def _take(self, values: tuple[PresentationDataValue, ...]) -> None:
+        for part in self._assembler.feed(values):
             if part.deviations:
                 self.note(part.deviations)
             if isinstance(part, CommandReceived):

@@ -73,7 +73,7 @@ class UpperLayer:
 
     # For the layer above --------------------------------------------------------------------------------------------
 
-    def p_data(self, pdu: PDataTF) -> None:
+    async def p_data(self, pdu: PDataTF) -> None:
         """P-DATA indication; DecodeError for what breaks PS3.8 Annex E or PS3.7."""
         raise NotImplementedError
 
@@ -289,7 +289,7 @@ class UpperLayer:
         self._timers.progressed()
         if type(pdu) is PDataTF:
             try:
-                self.p_data(pdu)
+                await self.p_data(pdu)
             except DecodeError as error:
                 await self._reject(error)
             return

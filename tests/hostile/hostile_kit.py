@@ -29,6 +29,7 @@ PROGRAM = Path(__file__).with_name("watched_server.py")
 ARTIM = 1.0  # seconds, of every server here that does not say another
 SLACK = 1.0  # seconds beyond a timer until the place is free
 ECHO_SECONDS = 1.0  # for a good association beside a hostile one, from TCP to TCP
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close(2) sends RST
 PATIENCE = 30.0  # seconds after which a test gives up; no timer of a server here is as long
 
 CT, VERIFICATION = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
@@ -164,7 +165,7 @@ class Peer:
 
     async def reset(self) -> None:
         """Close with RST."""
-        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         await trio.aclose_forcefully(self.stream)
 
 
@@ -247,6 +248,14 @@ class Server:
                 found[path.stem] = file.read()
         return found
 
+    def hang_up(self) -> None:
+        """Every connection is reset: what the server has not read yet, it need not read."""
+        while self.sockets:
+            sock = self.sockets.pop()
+            if sock.fileno() >= 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            sock.close()
+
     def signal(self, number: int = signal.SIGTERM) -> None:
         """To the process that was started."""
         os.kill(self.running.pid, number)
@@ -314,8 +323,7 @@ def serving(
             try:
                 yield server
             finally:
-                for sock in server.sockets:
-                    sock.close()
+                server.hang_up()
 
 
 def _until_ready(running: RunningPeer) -> None:

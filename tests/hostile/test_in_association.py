@@ -262,4 +262,3 @@ def test_the_server_is_as_it_was_before(played):
 
 def test_nothing_is_stored_but_what_was_acknowledged(played, server):
     assert sorted(server.stored()) == sorted(server.acknowledged)
-

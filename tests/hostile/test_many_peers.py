@@ -1,0 +1,307 @@
+"""Many peers, or few with much to say: others are served all the while, and when they are gone nothing is left."""
+
+import signal
+import struct
+
+import pytest
+import trio
+from hostile_kit import (
+    ACCEPTED,
+    ARTIM,
+    ECHO_CONTEXT,
+    PATIENCE,
+    REQUEST,
+    SLACK,
+    STORE_CONTEXT,
+    echo,
+    image,
+    named,
+    serving,
+    store,
+    store_command,
+)
+
+from dulcet.conformance.kit.stimuli import (
+    RELEASE_RQ,
+    abstract_syntax,
+    application_context,
+    context_of,
+    item,
+    message,
+    p_data,
+    pdv,
+    role,
+    user_information,
+)
+from dulcet.conformance.kit.synthetic import find_rq
+
+FULL = "A-ASSOCIATE-RJ(2,3,2)"
+ATTACKER = "127.0.0.2"
+MAXIMUM = 128 * 1024
+FLOODS = 8  # as many associations as one address may have
+FLOOD_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def server():
+    """With the default limits, but for ARTIM."""
+    with serving("--max-object", "100G") as server:
+        server.idle = server.holdings()
+        trio.run(server.echo)
+        yield server
+
+
+# Many connections ---------------------------------------------------------------------------------------------------
+
+
+def test_three_hundred_silent_connections(server):
+    """64 may wait, each new one takes the place of the oldest; who has something to say has its answer."""
+
+    async def play():
+        peers = [await server.connect(ATTACKER) for _ in range(300)]
+        await server.serves_others()
+        assert await server.echo(ATTACKER) < PATIENCE
+        with trio.fail_after(ARTIM + SLACK + PATIENCE / 10):
+            for peer in peers:
+                await peer.hear()
+        assert all(peer.answers == ["closed"] for peer in peers)
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+
+
+def test_one_address_has_eight_associations_and_leaves_room_for_others(server):
+    async def play():
+        peers = [await server.connect(ATTACKER) for _ in range(20)]
+        for peer in peers:
+            await peer.send(REQUEST.encode())
+            await peer.hear(1)
+        assert [peer.answers[0] for peer in peers] == [ACCEPTED] * 8 + [FULL] * 12
+        await server.serves_others()
+        peers[0].stream.socket.close()
+        await eventually_accepted(server, ATTACKER)
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+        server.hang_up()
+
+
+def test_all_addresses_have_thirty_two_associations(server):
+    async def play():
+        answers = []
+        for number in range(40):
+            peer = await server.connect(f"127.0.1.{number % 10 + 1}")
+            await peer.send(REQUEST.encode())
+            await peer.hear(1)
+            answers += peer.answers
+        assert answers == [ACCEPTED] * 32 + [FULL] * 8
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+        server.hang_up()
+        trio.run(eventually_accepted, server, ATTACKER)
+
+
+async def eventually_accepted(server, source):
+    """When others have gone there is room; it takes them a moment to go."""
+    with trio.fail_after(PATIENCE):
+        answers = [FULL]
+        while answers == [FULL]:
+            peer = await server.connect(source)
+            async with peer.stream:
+                await peer.send(REQUEST.encode())
+                await peer.hear(1)
+            answers = peer.answers
+    assert answers == [ACCEPTED]
+
+
+def test_a_thousand_connections_that_come_and_go(server):
+    async def play():
+        for _ in range(10):
+            peers = [await server.connect(ATTACKER) for _ in range(100)]
+            for number, peer in enumerate(peers):
+                await peer.send(REQUEST.encode()[: number * 2])
+                await peer.reset()
+        await server.serves_others()
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+
+
+# Few with much to say -----------------------------------------------------------------------------------------------
+
+
+def of_largest_size(octets):
+    return p_data(pdv(STORE_CONTEXT, 0, octets * ((MAXIMUM - 6) // len(octets))))
+
+
+SEQUENCE = struct.pack("<HHL", 0x0009, 0x1010, 0xFFFFFFFF)
+ITEM = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
+EMPTY_ITEM = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+EMPTY_ELEMENT = struct.pack("<HHL", 0x0009, 0x1001, 0)
+PIXELS = struct.pack("<HHL", 0x7FE0, 0x0010, 0xFFFFFFF0)
+
+OBJECTS = {
+    "pixels": (PIXELS, of_largest_size(bytes(100))),
+    "empty items": (SEQUENCE, of_largest_size(EMPTY_ITEM)),
+    "empty elements": (SEQUENCE + ITEM, of_largest_size(EMPTY_ELEMENT)),
+    "fragments of 16 octets": (PIXELS, p_data(*[pdv(STORE_CONTEXT, 0, bytes(16))] * (MAXIMUM // 22))),
+}
+REQUESTS = {
+    "contexts": REQUEST.but(contexts=(context_of(1),) * 7900),
+    "items": REQUEST.but(items=(item(0x77),) * 16000),
+    "faulty transfer syntaxes": REQUEST.but(contexts=(context_of(1, abstract_syntax("x"), *[item(0x40)] * 4000),)),
+    "roles": REQUEST.but(items=(application_context(), user_information(*[role("1", 0, 0)] * 500))),
+}
+CONVERSATIONS = {
+    "echoes": echo() * 2000,
+    "requests that are not performed": message(ECHO_CONTEXT, find_rq(1, x0800=0x0101)) * 2000,
+    "small objects": b"".join(store(named(f"small {number}")) for number in range(200)),
+}
+
+
+async def flood_an_object(server, name, number):
+    first, block = OBJECTS[name]
+    peer = await server.connect(ATTACKER)
+    await peer.associate()
+    uid = named(f"{name} {number}")
+    await peer.send(message(STORE_CONTEXT, store_command(uid)))
+    await peer.send(p_data(pdv(STORE_CONTEXT, 0, image(uid)[:-14] + first)))
+    while await peer.send(block):
+        pass
+
+
+async def flood_requests(server, name, _number):
+    octets = REQUESTS[name].encode()
+    while True:
+        peer = await server.connect(ATTACKER)
+        async with peer.stream:
+            await peer.send(octets)
+            await peer.hear(1)
+
+
+async def flood_a_conversation(server, name, _number):
+    peer = await server.connect(ATTACKER)
+    await peer.associate()
+
+    async def listen():
+        while await peer.stream.receive_some(1 << 20):
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        while await peer.send(CONVERSATIONS[name]):
+            pass
+
+
+ALL_FLOODS = {
+    **dict.fromkeys(OBJECTS, flood_an_object),
+    **dict.fromkeys(REQUESTS, flood_requests),
+    **dict.fromkeys(CONVERSATIONS, flood_a_conversation),
+}
+
+
+@pytest.mark.parametrize("name", ALL_FLOODS)
+def test_others_are_served_while_all_that_one_address_may_have_is_at_full_speed(server, name):
+    """A C-ECHO beside them takes less than a second, from TCP to TCP."""
+
+    async def play():
+        async with trio.open_nursery() as nursery:
+            for number in range(FLOODS):
+                nursery.start_soon(ALL_FLOODS[name], server, name, number)
+            with trio.move_on_after(FLOOD_SECONDS / 3):
+                await trio.sleep_forever()
+            until = trio.current_time() + FLOOD_SECONDS
+            while trio.current_time() < until:
+                await server.serves_others()
+            nursery.cancel_scope.cancel()
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+        server.hang_up()
+
+
+# A process without descriptors, and one that was stopped ------------------------------------------------------------
+
+
+def test_a_process_without_descriptors_recovers():
+    """EMFILE at accept(2): new ones wait in the queue, and have their turn when others go (after ARTIM, here)."""
+    with serving("--max-per-address", "100", descriptors=40) as server:
+        server.idle = server.holdings()
+
+        async def play():
+            first = await server.connect()
+            await first.associate()
+            peers = [await server.connect(ATTACKER) for _ in range(80)]
+            waiting = await server.connect()
+            await waiting.send(REQUEST.encode() + echo() + RELEASE_RQ)
+            await first.send(store(named("no descriptor")))
+            await first.hear(1)
+            with trio.fail_after(PATIENCE):
+                await waiting.hear(3)
+                for peer in peers:
+                    await peer.hear()
+            assert waiting.answers == [ACCEPTED, "C-ECHO-RSP(0000H)", "A-RELEASE-RP"]
+            assert first.answers[0] in ("C-STORE-RSP(A700H)", "C-STORE-RSP(0000H)")
+            await first.send(store(named("a descriptor again"), message_id=2))
+            await first.hear(2)
+            assert first.answers[1:] == ["C-STORE-RSP(0000H)"]
+            assert sorted(server.stored()) == sorted(first.acknowledged)
+
+        with server.comes_back_to_rest():
+            trio.run(play)
+            server.hang_up()
+
+
+def test_objects_are_refused_without_a_descriptor_and_taken_again_with_one():
+    with serving("--max-per-address", "100", descriptors=40) as server:
+
+        async def play():
+            peers = []
+            while True:
+                peer = await server.connect()
+                await peer.send(REQUEST.encode())
+                with trio.move_on_after(0.5):
+                    await peer.hear(1)
+                if not peer.answers:
+                    break
+                peers.append(peer)
+            await peers[0].send(store(named("no descriptor")))
+            await peers[0].hear(2)
+            assert peers[0].answers[1:] == ["C-STORE-RSP(A700H)"]
+            for other in peers[1:]:
+                await other.stream.aclose()
+            await peer.hear(1)
+            await peers[0].send(store(named("no descriptor"), message_id=2))
+            await peers[0].hear(3)
+            assert peers[0].answers[2:] == ["C-STORE-RSP(0000H)"]
+            assert list(server.stored()) == [named("no descriptor")]
+
+        trio.run(play)
+
+
+def test_a_process_that_was_stopped_goes_on(server):
+    """SIGSTOP for longer than ARTIM: what came meanwhile is answered, what did not come is late."""
+
+    async def play():
+        associated, silent, half = [await server.connect() for _ in range(3)]
+        await associated.associate()
+        await half.send(REQUEST.encode()[:100])
+        server.signal(signal.SIGSTOP)
+        await associated.send(echo())
+        with trio.move_on_after(2 * ARTIM):
+            await trio.sleep_forever()
+        server.signal(signal.SIGCONT)
+        with trio.fail_after(PATIENCE):
+            await associated.hear(1)
+            await silent.hear()
+            await half.hear()
+        assert associated.answers == ["C-ECHO-RSP(0000H)"]
+        assert silent.answers == half.answers == ["closed"]
+        await associated.send(RELEASE_RQ)
+        await associated.hear(2)
+        assert associated.answers[1:] == ["A-RELEASE-RP"]
+
+    with server.comes_back_to_rest():
+        trio.run(play)
+        server.hang_up()
