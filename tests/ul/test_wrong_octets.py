@@ -439,6 +439,14 @@ def test_what_does_not_fit_is_refused(encode: Callable[[], bytes], text: str) ->
         encode()
 
 
+@pytest.mark.parametrize(
+    "item", [UnknownItem(item_type=0x77, octets=bytes(65535)), ImplementationClassUID(uid="1" * 65535)]
+)
+def test_what_just_fits_is_encoded(item: Item | UnknownItem) -> None:
+    assert item.encode()[2:4] == b"\xff\xff"
+    assert len(item.encode()) == 65539
+
+
 def test_a_layout_knows_its_table() -> None:
     assert isinstance(MaximumLength.LAYOUT, Layout)
     assert (MaximumLength.LAYOUT.clause, MaximumLength.LAYOUT.title) == (
