@@ -73,9 +73,17 @@ class _Reader:
 
     def read(self, wanted: Collection[int]) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
-        position, last = 0, max(wanted)
-        while position < self._size:
-            tag, start, length = self._header(position)
+        position, last, size = 0, max(wanted), self._size
+        unpack, is_explicit = self._element, self._is_explicit
+        while position < size:
+            index, tag = position - self._start, -1
+            if is_explicit and 0 <= index <= len(self._window) - 8 and self._left > 0:
+                group, number, vr, length = unpack(self._window, index)
+                if vr in VRS_WITH_16_BIT_LENGTH:  # most elements: read here, for a call costs as much as the rest
+                    self._left -= 1
+                    tag, start = group << 16 | number, position + 8
+            if tag < 0:
+                tag, start, length = self._header(position)
             if tag > last:
                 break
             if length == UNDEFINED_LENGTH:
@@ -84,6 +92,8 @@ class _Reader:
             position = start + length
             if tag in wanted and length <= MAX_VALUE_OCTETS:
                 found[tag] = self._value(start, length)
+            if tag == last:
+                break
         return found
 
     def _header(self, position: int) -> tuple[int, int, int]:

@@ -26,7 +26,7 @@ MAX_VALUE_CHARACTERS = 4096  # kept of a value; PS3.5 6.2 gives most 64, comment
 
 _NAME = re.compile(r"([0-9.]{1,64})\.dcm")
 _OLD_DATE = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
-_READ = tuple((one.tag, one.name, one.vr) for one in ATTRIBUTES if not one.is_derived)
+_READ = {one.tag: (one.name, one.vr) for one in ATTRIBUTES if not one.is_derived}
 _SINGLE_VALUE_VRS = ("LT", "ST", "UT", "UR")
 
 
@@ -116,11 +116,12 @@ def read_entry(path: Path) -> Entry | Unreadable | None:
 def _values(found: dict[int, bytes], header: Part10Header) -> dict[str, str]:
     character_set = found.get(SPECIFIC_CHARACTER_SET, b"").decode("ascii", "replace").strip(" \0")
     syntax = TRANSFER_SYNTAXES[header.transfer_syntax_uid]
+    order: Literal["little", "big"] = "little" if syntax.little_endian else "big"
     values = {}
-    for tag, name, vr in _READ:
-        octets = found.get(tag)
-        if octets:
-            text = _text(octets, vr, character_set, "little" if syntax.little_endian else "big")
+    for tag, octets in found.items():
+        if octets and tag in _READ:
+            name, vr = _READ[tag]
+            text = _text(octets, vr, character_set, order)
             if text:
                 values[name] = text
     return values
