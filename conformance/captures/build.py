@@ -148,8 +148,9 @@ class _Builder:
         self._requestor = Direction.TO_SERVER
         self._halves: Mapping[Direction, Octets] = {}
         self._pdus = 0
-        if not is_whole:
+        if not (is_whole and has_directions):
             self._rules.forget()
+            self._messages.forget()
 
     def stream(
         self,
@@ -257,9 +258,9 @@ class _Builder:
         elif is_valid:  # not decoded, for our own reasons
             self._rules.forget()
             self._messages.forget()
-        deviation = self._machine_step(index, seen, view, pdu, is_valid=is_valid, all_seen=all_seen)
-        if deviation is not None:
-            deviations.append(deviation)
+        if self._has_directions:
+            deviation = self._machine_step(index, seen, view, pdu, is_valid=is_valid, all_seen=all_seen)
+            deviations += () if deviation is None else (deviation,)
         self._pdus += 1
         return PDURecord(
             number=self._pdus - 1,

@@ -12,6 +12,8 @@ from construct import ConstructError, Container, Renamed
 
 from dulcet.dimse.command_dictionary import COMMAND_ELEMENTS, describe_tag
 from dulcet.dimse.command_set import decode_command_set
+from dulcet.dimse.message import NO_DATA_SET
+from dulcet.dimse.messages import MESSAGES
 from dulcet.dimse.uids import name_of
 from dulcet.errors import DecodeError
 from dulcet.escape import quote
@@ -176,7 +178,7 @@ def _values(octets: memoryview, base: int, level: int) -> Iterator[FieldNode]:
         yield FieldNode("message_control_header", here + 5, here + 6, _control(octets[start + 5]), inner, owner=table)
         if is_wrong:
             return
-        yield from _fragment(octets[start + 6 : stop], bool(octets[start + 5] & COMMAND), here + 6, inner)
+        yield from _fragment(octets[start + 6 : stop], octets[start + 5], here + 6, inner)
         start = stop
 
 
@@ -185,31 +187,46 @@ def _control(flags: int) -> str:
     return f"{flags:02X}H: {kind}, {'last fragment' if flags & LAST else 'more fragments follow'}"
 
 
-def _fragment(octets: memoryview, is_command: bool, base: int, level: int) -> Iterator[FieldNode]:
+def _fragment(octets: memoryview, control: int, base: int, level: int) -> Iterator[FieldNode]:
     size = len(octets)
     yield FieldNode("fragment", base, base + size, f"{size} octets", level, owner="9-23")
-    if not is_command or octets[: len(_COMMAND_SET_BEGIN)] != _COMMAND_SET_BEGIN:
+    if not control & COMMAND or octets[: len(_COMMAND_SET_BEGIN)] != _COMMAND_SET_BEGIN:
         return
     values = decode_command_set(octets).values
-    start = 0
+    start, inner = 0, level + 1
     while start + _ELEMENT_HEADER_OCTETS <= size:
         tag = int.from_bytes(octets[start : start + 2], "little") << 16
         tag |= int.from_bytes(octets[start + 2 : start + 4], "little")
-        stop = start + _ELEMENT_HEADER_OCTETS + int.from_bytes(octets[start + 4 : start + 8], "little")
-        if stop > size:
-            text = f"{stop - start - 8} octets promised, {size - start - 8} present"
-            yield FieldNode(describe_tag(tag), base + start, base + size, level=level + 1, error=text)
-            return
-        yield FieldNode(describe_tag(tag), base + start, base + stop, _element(tag, values.get(tag)), level + 1)
+        length = int.from_bytes(octets[start + 4 : start + 8], "little")
+        stop = start + _ELEMENT_HEADER_OCTETS + length
+        name, present = describe_tag(tag), size - start - _ELEMENT_HEADER_OCTETS
+        if stop <= size:
+            yield FieldNode(name, base + start, base + stop, _element(tag, values.get(tag)), inner)
+        elif control & LAST:
+            text = f"{length} octets promised, {present} present"
+            yield FieldNode(name, base + start, base + size, level=inner, error=text)
+        else:
+            yield FieldNode(name, base + start, base + size, f"{present} of {length} octets, more follow", inner)
         start = stop
+    if start < size:
+        text = f"{size - start} stray octets where an element was expected" if control & LAST else ""
+        yield FieldNode("element", base + start, base + size, f"{size - start} octets", inner, error=text)
 
 
 def _element(tag: int, value: Any) -> Any:
-    if tag in COMMAND_ELEMENTS and isinstance(value, tuple):
+    if not isinstance(value, int | tuple) or tag not in COMMAND_ELEMENTS:
+        return "" if value is None else value
+    if isinstance(value, tuple):
         return ", ".join(f"({each >> 16:04X},{each & 0xFFFF:04X})" for each in value)
-    if isinstance(value, int) and COMMAND_ELEMENTS[tag].keyword in ("CommandField", "Status", "CommandDataSetType"):
-        return f"{value:04X}H"
-    return "" if value is None else value
+    match COMMAND_ELEMENTS[tag].keyword:
+        case "CommandField":
+            return f"{value:04X}H ({MESSAGES[value].NAME})" if value in MESSAGES else f"{value:04X}H"
+        case "CommandDataSetType":
+            return f"{value:04X}H ({'no data set' if value == NO_DATA_SET else 'a data set follows'})"
+        case "Status":
+            return f"{value:04X}H"
+        case _:
+            return value
 
 
 def path_of(nodes: list[FieldNode], node: FieldNode) -> str:

@@ -22,7 +22,7 @@ from dulcet.ul.deviation import Deviation
 from dulcet.ul.pdata import PresentationDataValue
 
 _CLAUSE = "PS3.8 Annex E"
-_FIRST_TAG = bytes(4)  # Command Group Length (0000,0000)
+_COMMAND_GROUP = bytes(2)  # what the first element of a command set begins with
 _SOP_CLASS_UIDS = frozenset((TAGS["affected_sop_class_uid"], TAGS["requested_sop_class_uid"]))
 
 
@@ -181,11 +181,12 @@ class MessageReader:
             return None
         octets = bytes(lane.command)
         lane.command.clear()
-        if not lane.is_known and not octets.startswith(_FIRST_TAG):
-            return None  # the end of a command set whose begin was lost
-        lane.is_known = True
+        lane.is_known = lane.is_known or octets.startswith(_COMMAND_GROUP)
         number = len(self._messages)
-        message = _Message(_decode(octets, number, direction, pdu, value.context_id))
+        if lane.is_known:
+            message = _Message(_decode(octets, number, direction, pdu, value.context_id))
+        else:
+            message = _Message(_unknown(octets, number, direction, pdu, value.context_id))
         self._messages.append(message)
         lane.message = message
         lane.is_ended = not message.expects_data
@@ -199,7 +200,9 @@ class MessageReader:
             if lane.is_known:
                 yield _deviation("a data set fragment where a command set was expected")
         else:
-            if lane.is_ended and not message.pdv_count and not message.expects_data:
+            if not lane.is_known:
+                pass
+            elif lane.is_ended and not message.pdv_count and not message.expects_data:
                 yield _deviation(f"a data set after a {message.record.name} that announces none")
             elif lane.is_ended:
                 yield _deviation("a data set fragment after the last one")
@@ -215,6 +218,19 @@ class MessageReader:
 
 def _deviation(explanation: str) -> Deviation:
     return Deviation(clause=_CLAUSE, field="presentation data value", explanation=explanation)
+
+
+def _unknown(octets: bytes, number: int, direction: Direction, pdu: int, context_id: int) -> MessageRecord:
+    return MessageRecord(
+        number=number,
+        direction=direction,
+        pdu=pdu,
+        context_id=context_id,
+        name="message",
+        values=MappingProxyType({}),
+        command_octets=len(octets),
+        error="the begin of its command set was not captured",
+    )
 
 
 def _decode(octets: bytes, number: int, direction: Direction, pdu: int, context_id: int) -> MessageRecord:
