@@ -305,6 +305,16 @@ def test_empty_fragments_are_counted_for_each_message(is_command):
 
 # Messages out -------------------------------------------------------------------------------------------------------
 
+
+def test_what_we_send_at_most():
+    assert LARGEST_PDU_OCTETS == 128 * 1024
+
+
+def test_a_data_set_without_octets_has_a_last_fragment_all_the_same():
+    (pdu,) = data_values(3, memoryview(b""), True, 4096)
+    assert pdu.values == (data(b""),)
+
+
 MAXIMA = [0, 8, 9, 10, 128, 4096, 4097, 16383, 16384, LARGEST_PDU_OCTETS, LARGEST_PDU_OCTETS + 1, 0xFFFFFFFF]
 
 
