@@ -44,12 +44,13 @@ class Numbers(click.ParamType[frozenset[int]]):
             return value
         found: set[int] = set()
         for part in str(value).split(","):
-            first, _, last = part.partition("-")
-            if not first.isdecimal() or not (last or first).isdecimal():
+            numbers = part.split("-")
+            if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
                 self.fail(f"'{quote(str(value))}' is no list of numbers such as 0-5,9", param, ctx)
-            if int(last or first) >= _MAX_SELECTED:
+            first, last = int(numbers[0]), int(numbers[-1])
+            if last >= _MAX_SELECTED:
                 self.fail(f"'{quote(part)}' is too large", param, ctx)
-            found.update(range(int(first), int(last or first) + 1))
+            found.update(range(first, last + 1))
         return frozenset(found)
 
 

@@ -39,11 +39,13 @@ def read_hex(text: str) -> HexOctets:
         lines.pop()
     if lines and all(_OFFSET.match(line) for line in lines) and _is_dump(lines):
         return _dump(lines)
-    literals = _LITERAL.findall("\n".join(lines))
-    if literals:
-        octets = bytes(int(literal, 16) for literal in literals)
-    else:
+    try:
         octets = b"".join(_plain(number, line) for number, line in enumerate(text.splitlines(), 1))
+    except NotDICOMError:
+        literals = _LITERAL.findall("\n".join(lines))
+        if not literals:
+            raise
+        octets = bytes(int(literal, 16) for literal in literals)
     if not octets:
         raise NotDICOMError("it holds no octets")
     return _one(octets)

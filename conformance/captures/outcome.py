@@ -14,6 +14,11 @@ _STATUS = TAGS["status"]
 _RQ, _AC, _RJ, _RELEASE_RQ, _RELEASE_RP, _ABORT = 1, 2, 3, 5, 6, 7
 
 
+def counted(number: int, what: str) -> str:
+    """`1 octet`, `2 octets`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def outcome(stream: StreamTranscript) -> str:
     """`accepted (2 of 2 contexts), released`, `rejected: ...`, `aborted by ...`, `the connection ended ...`."""
     pdus = stream.pdus
@@ -68,7 +73,7 @@ def operations(messages: Sequence[MessageRecord]) -> Iterator[str]:
             statuses.setdefault(service, Counter())[status] += 1
     for service in dict.fromkeys((*requests, *statuses)):
         count = requests[service]
-        parts = [f"{count} request{'' if count == 1 else 's'}"]
+        parts = [counted(count, "request")]
         found = statuses.get(service, Counter())
         in_order = sorted(found, key=lambda each: categorize(each) is not Category.PENDING)
         parts += (f"{found[status]} x {status:04X}H {explain(status, service)}" for status in in_order)

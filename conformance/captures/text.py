@@ -12,7 +12,7 @@ from dulcet.conformance.captures.hexdump import hexdump
 from dulcet.conformance.captures.ladder import DETAIL, Line, Style, head, ladder
 from dulcet.conformance.captures.machines import RECEIVED, Side
 from dulcet.conformance.captures.messages import MessageRecord
-from dulcet.conformance.captures.outcome import operations, outcome
+from dulcet.conformance.captures.outcome import counted, operations, outcome
 from dulcet.conformance.captures.sidecar import format_time
 from dulcet.conformance.captures.streams import Direction
 from dulcet.conformance.captures.transcript import (
@@ -73,10 +73,9 @@ def _title(transcript: Transcript) -> str:
     name = quote(transcript.name, 200)
     if not transcript.packets:
         count = sum(len(stream.pdus) for stream in transcript.streams)
-        return f"{name}: {transcript.octets} octets, {count} PDU{'' if count == 1 else 's'}"
-    connections = len(transcript.streams)
-    packets = f"{transcript.packets} packets, {connections} TCP connection{'' if connections == 1 else 's'}"
-    return f"{name}: {transcript.format}, {packets}"
+        return f"{name}: {counted(transcript.octets, 'octet')}, {counted(count, 'PDU')}"
+    connections = counted(len(transcript.streams), "TCP connection")
+    return f"{name}: {transcript.format}, {counted(transcript.packets, 'packet')}, {connections}"
 
 
 def _is_tls(stream: StreamTranscript) -> bool:
@@ -134,7 +133,7 @@ class _StreamText:
         wrong = sum(len(getattr(entry, "deviations", ())) for entry in stream.entries)
         wrong += sum(isinstance(entry, PDURecord) and entry.error is not None for entry in stream.entries)
         if wrong:
-            yield Line(f"  {wrong} deviation{'' if wrong == 1 else 's'} from the standard", Style.DEVIATION)
+            yield Line(f"  {counted(wrong, 'deviation')} from the standard", Style.DEVIATION)
 
     def _who(self) -> Iterator[Line]:
         """AE titles and implementations, as the two said them."""
@@ -225,7 +224,8 @@ class _StreamText:
                 yield from self._pdu(entry)
             case Tail():
                 yield ladder("", since, "no PDU" if entry.is_unknown_type else "part of a PDU", side, entry.steps)
-                yield Line(f"{DETAIL}{entry.length} octets at {entry.offset} of the stream: {entry.why}", Style.ERROR)
+                text = f"{counted(entry.length, 'octet')} at {entry.offset} of the stream: {entry.why}"
+                yield Line(f"{DETAIL}{text}", Style.ERROR)
                 yield from _dump(entry.head, None)
             case Lost():
                 text = f"{entry.missing} octets were not captured at {entry.offset} of the stream"
@@ -314,7 +314,7 @@ def _show_octets(stream: StreamTranscript, view: View) -> Iterator[Line]:
             if view.with_hexdump:
                 yield from (Line(f"{DETAIL}{row}", Style.DIM) for row in hexdump(entry.octets))
         elif isinstance(entry, Tail) and view.pdus is None:
-            yield Line(f"{entry.length} octets at {entry.offset}: {entry.why}", Style.ERROR)
+            yield Line(f"{counted(entry.length, 'octet')} at {entry.offset}: {entry.why}", Style.ERROR)
             yield from _dump(entry.head, None)
 
 
