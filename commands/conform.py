@@ -356,7 +356,7 @@ class Reporter:
         write_reports(made, self.options, run)
         self._show(made)
         failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
-        return EXIT_FAILED if failed else 0
+        return EXIT_FAILED if failed or made["summary"]["died_in"] else 0
 
     def _show(self, made: document.Document) -> None:
         if self.options["as_json"]:

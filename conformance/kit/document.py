@@ -73,6 +73,7 @@ def summary(run: Run) -> Document:
         "verdicts": dict(total),
         "required_failures": len(run.required_failures),
         "failures": len(run.failures),
+        "died_in": run.died_in,
         "groups": {name: dict(counts) for name, counts in groups.items()},
         "levels": {name: dict(counts) for name, counts in levels.items()},
     }

@@ -92,6 +92,9 @@ def conclusion(document: Document) -> Iterable[str]:
         yield f"{required} required case{'s' if required != 1 else ''} failed, in {document['seconds']:.0f} s."
     else:
         yield f"No required case failed, in {document['seconds']:.0f} s."
+    if counted["died_in"]:
+        suspects = " or ".join(counted["died_in"])
+        yield f"The product stopped answering for good in {suspects}; --parallel 1 tells in which."
     yield "PASS means that no deviation was observed; it is no certificate."
     for word in ("newly_failing", "newly_passing"):
         if document.get(word):

@@ -83,6 +83,8 @@ class Run:
     configuration_digest: str = ""
     """SHA-256 of the configuration file."""
     results: list[CaseResult] = field(default_factory=list)
+    died_in: list[str] = field(default_factory=list)
+    """The cases in one of which the product stopped answering for good."""
 
     def counts(self) -> Counter[Verdict]:
         """How many of each verdict."""

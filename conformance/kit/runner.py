@@ -20,7 +20,6 @@ from dulcet.conformance.kit.visit import Findings, PreconditionError, Visit
 from dulcet.errors import DulcetError
 
 LONGEST_CASE = 60.0  # seconds, beyond ARTIM: the kit's own fault is more likely than the product's
-RECOVERY_SECONDS = 15.0
 BASIC_CASES = ("dimse.echo.basic", "ul.release.normal", "ul.assoc.rq.minimal", "ul.release.acceptor-initiates")
 """The cases meant for what an ordinary association needs."""
 Progress = Callable[[CaseResult, int, int], None]
@@ -35,6 +34,8 @@ class Conditions:
     confirm: bool = True
     """Play again what failed."""
     allow_load: bool = False
+    recovery_seconds: float = 15.0
+    """How long a product may be gone after a case before the run is over."""
 
 
 def why_skipped(case: Case, product: Product, conditions: Conditions) -> str:
@@ -129,6 +130,11 @@ class Runner:
         self.progress = progress
         self._results: dict[str, CaseResult] = {}
         self._total = 0
+        self._down = ""
+        self._looking = trio.Lock()
+        self._in_flight: set[str] = set()
+        self.suspects: list[str] = []
+        """The cases that were playing when the product stopped answering for good."""
         self._finished = 0
 
     async def run(self, cases: Sequence[Case]) -> list[CaseResult]:
@@ -172,10 +178,33 @@ class Runner:
                 await trio.lowlevel.checkpoint()
 
     async def _first(self, case: Case) -> None:
+        if self._down:
+            return self._done(self._gone(case))
+        self._in_flight.add(case.id)
         result = await play(case, self.product, self.conditions.patience)
+        if result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
+            await self._look_whether_down()
+        self._in_flight.discard(case.id)
+        if self._down and result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
+            many = len(self.suspects) > 1
+            if many or result.judgement.code == "SUT_DOWN":
+                result.judgement = self._gone(case).judgement
         self._results[case.id] = result
-        if not self._needs_confirmation(result):
+        if self._down or not self._needs_confirmation(result):
             self._done(result)
+
+    async def _look_whether_down(self) -> None:
+        async with self._looking:
+            if self._down:
+                return
+            suspects = sorted(self._in_flight)
+            trouble = await self._recovered()
+            if trouble:
+                self._down, self.suspects = trouble, suspects
+
+    def _gone(self, case: Case) -> CaseResult:
+        text = f"the product does not answer any more ({self._down}), since {' or '.join(self.suspects[:8])}"
+        return CaseResult(case=case, judgement=Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", text))
 
     def _needs_confirmation(self, result: CaseResult) -> bool:
         doubtful = result.verdict is Verdict.FAIL or result.judgement.code in ("SUT_DOWN", "PRECONDITION")
@@ -183,6 +212,8 @@ class Runner:
         return doubtful and not waited and self.conditions.confirm
 
     async def _confirm(self, cases: Sequence[Case]) -> None:
+        if self._down:
+            return
         doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]
         silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
         await self._some([case for case in doubtful if case not in silent], 1, self._again)
@@ -192,12 +223,9 @@ class Runner:
         """The second run: alone, and with more patience."""
         patience = self.conditions.patience
         first = self._results[case.id]
-        trouble = await self._recovered()
-        if trouble:
-            judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", f"the product is not there any more: {trouble}")
-            if first.verdict is Verdict.FAIL:
-                judgement = first.judgement
-            first.judgement = judgement
+        if not self._down:
+            self._down = await self._recovered()
+        if self._down:
             return self._done(first)
         second = await play(case, self.product, replace(patience, answer=patience.patient))
         second.first, second.attempts = first.judgement, 2
@@ -209,7 +237,7 @@ class Runner:
 
     async def _recovered(self) -> str:
         trouble = "no answer"
-        with trio.move_on_after(RECOVERY_SECONDS):
+        with trio.move_on_after(self.conditions.recovery_seconds):
             while trouble:
                 trouble = await is_healthy(self.product, self.conditions.patience)
         return trouble

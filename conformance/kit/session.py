@@ -62,7 +62,9 @@ async def test_acceptor(
     run.claims = dict(known.claims)
     cases = [case for case in catalogue.in_order(catalogue.acceptor_cases()) if selection.wants(case)]
     checks = [check for check in catalogue.acceptor_checks() if selection.wants(check.case)]
-    played = await Runner(known, conditions, progress).run(cases)
+    runner = Runner(known, conditions, progress)
+    played = await runner.run(cases)
+    run.died_in = runner.suspects
     run.results = put_together(played, checks, lambda case: why_skipped(case, known, conditions))
     _measured_artim(run)
     run.seconds = trio.current_time() - clock

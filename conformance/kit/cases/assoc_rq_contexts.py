@@ -133,8 +133,8 @@ CONTEXTS = (
     request_case(
         "pc.all-refused", "three contexts with private abstract syntaxes",
         "A request none of whose contexts can be accepted is accepted without any, or rejected.", "PS3.8 7.1.1.14", Q,
-        _contexts(*(context(number, f"{UNKNOWN_UID}.{number}") for number in (1, 3, 5))),
-        ("AC(!0)", "RJ(*,1,1)", "RJ(*,2,1)"), tested=(1, 3, 5), tolerated=("RJ", "ABORT", "AC(0)"),
+        _contexts(*(context(number, f"{UNKNOWN_UID}.{number}") for number in (7, 41, 255))),
+        ("AC(!0)", "RJ(*,1,1)", "RJ(*,2,1)"), tested=(7, 41, 255), tolerated=("RJ", "ABORT", "AC(0)"),
     ),
     request_case(
         "pc.unknown-subitem", "a sub-item of type 77H inside the context", _SKIPPED, "PS3.8 9.3.1", Q,
