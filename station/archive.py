@@ -110,7 +110,7 @@ class VaultArchive:
         for shard in SHARDS:
             try:
                 found, gone = await trio.to_thread.run_sync(self._index.differences, self._directory, shard)
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:
                 self._failed(error)
                 return
             changed += len(found) + len(gone)
@@ -127,14 +127,15 @@ class VaultArchive:
         try:
             if paths or gone:
                 await trio.to_thread.run_sync(self._index.take_in, paths, gone)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
             self._failed(error)
             return False
         return True
 
     def _failed(self, error: Exception) -> None:
+        """Whatever it is: objects go on being stored, and are found when it has passed."""
         self._look_at = trio.current_time() + RETRY_SECONDS
-        self._tell("index.failed", reason=str(error))
+        self._tell("index.failed", reason=f"{type(error).__name__}: {error}")
 
     # Queries --------------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,8 @@ class ArchiveServices:
         destinations = Destinations(settings.nodes, ae_title)
         for fault in destinations.read():
             tell("nodes.fault", reason=fault)
+        if not destinations:
+            tell("nodes.none", book=str(settings.nodes), reason="so nobody can be sent to with C-MOVE")
         archive = self._archive = VaultArchive(storage.directory, tell, looks_at_start=is_first)
         self._commitments = Commitments(
             storage.directory,

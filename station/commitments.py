@@ -24,7 +24,7 @@ from dulcet.dimse.status import (
     Category,
     categorize,
 )
-from dulcet.dimse.uids import STORAGE_COMMITMENT_PUSH_MODEL
+from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, STORAGE_COMMITMENT_PUSH_MODEL
 from dulcet.errors import AssociationError, ConfigurationError, DecodeError, NotDICOMError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
@@ -54,6 +54,9 @@ PAUSES = (30.0, 300.0, 3600.0)  # seconds between attempts to report; after the 
 MAX_PENDING = 1000  # requests taken on and not reported yet
 REPORTING_AT_ONCE = 4
 READ_OCTETS = 1024 * 1024
+CONTEXT = PresentationContextRQ.propose(
+    1, STORAGE_COMMITMENT_PUSH_MODEL, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +150,27 @@ class Commitments:
 
     async def _deliver(self, pending: Pending) -> None:
         async with self._reporting:
-            why = "its AE title is not in the node book"
-            destination = self._destinations.find(pending.requestor)
-            if destination is not None:
-                result = await self._judge(pending.request)
-                why = "it did not answer in time"
-                context = PresentationContextRQ.propose(
-                    1, STORAGE_COMMITMENT_PUSH_MODEL, ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-                )
-                try:
-                    with trio.move_on_after(REPORT_SECONDS):
-                        async with associate(destination.peer, (context,), user_items=(PROVIDER_ROLE,)) as association:
-                            why = "it does not let us be the SCP"
-                            if _may_report(association):
-                                why = await self._report(association, 1, pending, result)
-                except AssociationError as error:
-                    why = str(error)
+            try:
+                why = await self._call(pending)
+            except AssociationError as error:
+                why = str(error)
+            except Exception as error:  # of ours: the others go on being reported
+                why = f"{type(error).__name__}: {error}"
         if pending in self._pending:
             await self._put_off(pending, why)
+
+    async def _call(self, pending: Pending) -> str:
+        """Report on an association of our own; "" or why that could not be done."""
+        destination = self._destinations.find(pending.requestor)
+        if destination is None:
+            return "its AE title is not in the node book"
+        result = await self._judge(pending.request)
+        with trio.move_on_after(REPORT_SECONDS):
+            async with associate(destination.peer, (CONTEXT,), user_items=(PROVIDER_ROLE,)) as association:
+                if not _may_report(association):
+                    return "it does not let us be the SCP"
+                return await self._report(association, 1, pending, result)
+        return "it did not answer in time"
 
     async def _report(
         self, association: Association, context_id: int, pending: Pending, result: CommitmentResult
@@ -206,7 +212,10 @@ class Commitments:
     async def _done(self, pending: Pending) -> None:
         del self._pending[pending]
         self._attempts.pop(pending, None)
-        await trio.to_thread.run_sync(self._book.remove, pending)
+        try:
+            await trio.to_thread.run_sync(self._book.remove, pending)
+        except sqlite3.Error as error:
+            self._tell("commitment.failed", reason=str(error))  # a later life reports it once more
 
     # Judging --------------------------------------------------------------------------------------------------------
 

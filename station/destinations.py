@@ -49,6 +49,10 @@ class Destinations:
         self._nodes: dict[str, Node] = {}
         self._peers: dict[str, Peer] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there is any destination."""
+        return bool(self._nodes)
+
     def read(self) -> list[str]:
         """Read the book if it has changed; what is wrong with it, a sentence for each fault."""
         version = self._current_version()

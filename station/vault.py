@@ -109,6 +109,8 @@ def read_entry(path: Path) -> Entry | Unreadable | None:
         return Unreadable(listed, str(error))
     except OSError as error:
         return Unreadable(listed, f"it can't be read: {error.strerror}")
+    except Exception as error:  # one file must not keep the others from being found
+        return Unreadable(listed, f"reading it failed, a fault of dulcet's own: {type(error).__name__}")
     finally:
         os.close(descriptor)
 
@@ -131,7 +133,10 @@ def _text(octets: bytes, vr: str, character_set: str, order: Literal["little", "
     if vr == "US":
         return str(int.from_bytes(octets[:2], order))
     is_plain = octets.isascii() and b"\x1b" not in octets
-    text = octets.decode("ascii") if is_plain else decode_text(octets, character_set)
+    # Text that can't be written again, lone surrogates, can't be kept either.
+    text = (
+        octets.decode("ascii") if is_plain else decode_text(octets, character_set).encode("utf-8", "replace").decode()
+    )
     text = text[:MAX_VALUE_CHARACTERS].rstrip(" \0") if vr in _SINGLE_VALUE_VRS else _stripped(text)
     if vr == "DA" and "." in text:
         return _OLD_DATE.sub(r"\1\2\3", text)

@@ -415,3 +415,23 @@ async def test_a_disk_that_cannot_be_written_refuses_the_request(ask, vault, mon
     (vault / module.FILE_NAME).write_bytes(b"no database" * 100)
     await asking.action(request_for(1))
     assert (await asking.answer()).status == 0x0110
+
+
+async def test_a_fault_of_ours_ends_no_other_report(ask, listening, network, monkeypatch):
+    """Whatever goes wrong with one is a reason to try it again; the service goes on."""
+    monkeypatch.setattr(module, "PAUSES", (0.01,))
+    asking = await ask()
+    judge, failures = asking.commitments._judge, [RuntimeError("a fault")]
+
+    async def fail_once(request):
+        if failures:
+            raise failures.pop()
+        return await judge(request)
+
+    monkeypatch.setattr(asking.commitments, "_judge", fail_once)
+    await asking.action(request_for(1))
+    assert (await asking.answer()).status == 0
+    asking.peer.close()
+    assert (await asking.log.wait("commitment.undelivered"))["reason"] == "RuntimeError: a fault"
+    await asking.log.wait("commitment.reported")
+    await network.finished()

@@ -13,6 +13,7 @@ from dulcet.services.placing import StoredObject
 from dulcet.services.query import read_retrieval, read_search
 from dulcet.services.query_models import STUDY_ROOT
 from dulcet.station import archive as archive_module
+from dulcet.station import vault as vault_module
 from dulcet.station.archive import VaultArchive
 from dulcet.station.destinations import Destinations
 from dulcet.station.index import FILE_NAME
@@ -132,9 +133,27 @@ async def test_a_failure_of_the_index_is_made_good_later(vault, running, monkeyp
     monkeypatch.setattr(archive._index, "update", fail_twice)
     archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")))
     assert await studies(archive) == []
-    assert await archive._tell.wait("index.failed", 2) == {"reason": "database or disk is full"}
+    assert await archive._tell.wait("index.failed", 2) == {"reason": "OperationalError: database or disk is full"}
     await archive._tell.wait("index.ready", 2)
     assert await studies(archive) == ["1.2.1"]
+
+
+async def test_a_fault_of_ours_in_one_file_does_not_hide_the_others(vault, running, monkeypatch):
+    vault.put("1.9.1", StudyInstanceUID="1.2.1")
+    vault.put("1.9.2", StudyInstanceUID="1.2.2")
+    read_head = vault_module.read_head
+
+    def fails_for_one(descriptor, header, wanted):
+        if header.sop_instance_uid == "1.9.1":
+            raise RuntimeError("a fault")
+        return read_head(descriptor, header, wanted)
+
+    monkeypatch.setattr(vault_module, "read_head", fails_for_one)
+    archive = await running()
+    assert await studies(archive) == ["1.2.2"]
+    assert [reason for _, reason in archive._index.unreadable()] == [
+        "reading it failed, a fault of dulcet's own: RuntimeError"
+    ]
 
 
 async def test_more_than_can_wait_is_found_later(vault, running, monkeypatch):
