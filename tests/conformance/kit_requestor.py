@@ -168,9 +168,11 @@ class Requestor:
         self.socket.sendall(pdu(5, b"\1\0\0\0" if has("release-reserved") else bytes(4)))
         collided = False
         while True:
-            kind, _ = self.next_pdu()
+            kind, octets = self.next_pdu()
             if kind == 6:
                 return
+            if kind == 4 and int.from_bytes(octets[6:10], "big") > len(octets) - 10:
+                raise Failed(abort(2, 6))
             if kind == 5 and not collided and not has("no-collision"):
                 collided = True
                 self.socket.sendall(pdu(6, bytes(4)))
