@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -87,7 +87,7 @@ def decode(
             sys.stdout.write(part)
     else:
         view = text.View(verbosity=verbose, with_hexdump=hexdump, streams=streams, pdus=pdus)
-        _print(text.show(transcript, view))
+        print_lines(text.show(transcript, view), sys.stdout)
     sys.stdout.flush()
     return _exit_code(transcript)
 
@@ -159,11 +159,12 @@ def _select(transcript: Transcript, numbers: frozenset[int]) -> Transcript:
     return replace(transcript, streams=streams)
 
 
-def _print(lines: Iterable[Line]) -> None:
-    has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def print_lines(lines: Iterable[Line], output: TextIO) -> None:
+    """Lines in colour where the output is a terminal that wants it."""
+    has_colour = output.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     for line in lines:
         colour = _COLOURS.get(line.style) if has_colour else None
-        sys.stdout.write(f"{click.style(line.text, **colour) if colour else line.text}\n")
+        output.write(f"{click.style(line.text, **colour) if colour else line.text}\n")
 
 
 def _exit_code(transcript: Transcript) -> int:

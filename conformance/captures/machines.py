@@ -218,6 +218,12 @@ class Machines:
         """What an entry did to the machines, the requestor's first."""
         return _together(*(machine.steps.get(entry) for machine in self._machines.values()))
 
+    def trim(self, entry: int) -> None:
+        """Forget the steps of entries before `entry`: a conversation that is watched live has no end."""
+        for machine in self._machines.values():
+            machine.steps = {number: step for number, step in machine.steps.items() if number >= entry}
+            machine.received = [each for each in machine.received if each.entry >= entry]
+
     def forget(self, sender: Side) -> None:
         """What `sender` said is not known: packets are missing, from here to its next PDU."""
         self._is_known = False
