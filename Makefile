@@ -7,7 +7,7 @@ PYTEST ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.dulcet-ready
 
-.PHONY: help setup demo test coverage check format bench peers clean
+.PHONY: help setup demo test coverage check format docs bench peers clean
 
 help:
 	@echo 'make setup     the virtual environment $(VENV) with dulcet and its tools'
@@ -16,6 +16,7 @@ help:
 	@echo 'make coverage  the tests, and the proof that every branch of ul/ and dimse/ ran'
 	@echo 'make check     lint, format and types'
 	@echo 'make format    put the sources into the format that make check wants'
+	@echo 'make docs      build the documentation: docs/_build/html/index.html'
 	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
 	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
 	@echo 'make clean     remove the virtual environment and what the tools left'
@@ -47,6 +48,14 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.dulcet-docs-ready
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+$(VENV)/.dulcet-docs-ready: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 peers:
 	bash conformance/peers/install.sh
 
@@ -54,5 +63,5 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
