@@ -21,6 +21,7 @@ from dulcet.ul.items import (
 )
 from dulcet.ul.negotiation import Supported, answer, outcome
 from dulcet.ul.pdu import (
+    PROTOCOL_VERSION,
     AAbort,
     AAssociateAC,
     AAssociateRQ,
@@ -61,11 +62,14 @@ def pdu(octets: bytes) -> None:
         return
     assert decode_pdu(decoded.encode()).pdu == decoded
     why_invalid(decoded, RQ)
-    if isinstance(decoded, AAssociateRQ) and why_invalid(decoded, None) is None:
+    if isinstance(decoded, AAssociateRQ) and decoded.protocol_version & PROTOCOL_VERSION:
         _negotiate(decoded)
 
 
 def _negotiate(request: AAssociateRQ) -> None:
+    """As AE-6 does and who is asked after it."""
+    if why_invalid(request, None) is not None:
+        return
     reply = answer(request, SUPPORTED)
     if isinstance(reply, AAssociateAC):
         assert [each.context_id for each in reply.presentation_contexts] == [

@@ -10,9 +10,11 @@ from dulcet.ul.item import Item
 from dulcet.ul.items import (
     AbstractSyntax,
     ImplementationClassUID,
+    ImplementationVersionName,
     MaximumLength,
     PresentationContextAC,
     PresentationContextRQ,
+    RoleSelection,
     UnknownItem,
     UserIdentityRQ,
 )
@@ -378,6 +380,29 @@ def test_a_uid_as_annex_f_has_it_is_no_deviation(uid: str) -> None:
     deviations: list[object] = []
     assert AbstractSyntax.decode(AbstractSyntax(name=uid).encode(), deviations).name == uid
     assert deviations == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        RoleSelection(sop_class_uid="1." + "2" * 62, scu_role=1, scp_role=0),
+        ImplementationClassUID(uid="1." + "2" * 62),
+        ImplementationVersionName(name="SIXTEEN_OCTETS_1"),
+        ImplementationVersionName(name="~"),
+    ],
+)
+def test_what_is_just_allowed_is_no_deviation(item: Item) -> None:
+    deviations: list[object] = []
+    assert item.decode(item.encode(), deviations) == item
+    assert deviations == []
+
+
+def test_an_empty_related_class_is_a_deviation_and_no_more() -> None:
+    octets = bytes.fromhex("57 00 0012 0003 312e32 0003 312e33 0006 0000 0002 3134 ")
+    (found,) = decode_pdu(user(octets.hex())).deviations
+    assert found.field.endswith("related_general_sop_class_uids")
+    octets = bytes.fromhex("57 00 0010 0003 312e32 0003 312e33 0004 0000 0000")
+    assert len(decode_pdu(user(octets.hex())).deviations) == 2
 
 
 def test_the_octets_recorded_are_bounded() -> None:
