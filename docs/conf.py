@@ -12,7 +12,7 @@ sys.path.insert(0, str(HERE))
 import state_machine  # noqa: E402 - it stands beside this file
 
 project = "dulcet"
-copyright = "the dulcet developers"  # noqa: A001 - Sphinx's name
+copyright = "the dulcet developers"
 version = release = dulcet.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
@@ -45,7 +45,7 @@ EXAMPLE = re.compile(r"^ {2,}\S")
 
 
 def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
-    """dulcet's docstrings are plain text with `names`: make them safe reStructuredText, code blocks kept as they are."""
+    """dulcet's docstrings are plain text with `names`: made safe reStructuredText; code stays."""
     shown: list[str] = []
     is_code = False
     for line in lines:

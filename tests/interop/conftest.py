@@ -4,11 +4,14 @@ A peer that is missing skips its tests with a sentence that says how to install 
 is a failure. `DULCET_PEER_STORE=AET@host:port` and its like (CONTRIBUTING.md) put another product in a peer's place.
 """
 
+import importlib.util
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pydicom
 import pytest
@@ -163,3 +166,21 @@ def serve() -> Iterator[RunningPeer]:
 def pydicom_files() -> Path:
     """The folder of DICOM files, odd ones too, that pydicom brings for its own tests."""
     return Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+@pytest.fixture(scope="session")
+def need_program() -> Callable[[str], None]:
+    """`need`, for tests that find out late what they need."""
+    return need
+
+
+@pytest.fixture(scope="session")
+def pages() -> ModuleType:
+    """How a page of commands is read: pages.py beside this file."""
+    spec = importlib.util.spec_from_file_location("interop_pages", Path(__file__).with_name("pages.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["interop_pages"] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,53 +1,28 @@
 """The README's five minutes, typed as they stand there."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import dulcet
-from dulcet.conformance.peers.address import free_port
 
 README = Path(dulcet.__file__).parent / "README.md"
-SECONDS = 180
-READY = "for _ in $(seq 100); do dulcet echo -q ARCHIVE@127.0.0.1:11112 2>/dev/null && break; done"
-
-
-def tour() -> list[str]:
-    """The commands of the section, in order; one that goes on in the background is waited for as a reader would."""
-    section = README.read_text().split("## Five minutes")[1].split("\n## ")[0]
-    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
-    commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    assert all(line.startswith("$ ") for block in blocks for line in block.splitlines())
-    return [step for command in commands for step in ([command, READY] if command.endswith("&") else [command])]
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tour")
-    script = "\n".join(["set -e", *tour()]).replace("11112", str(free_port()))
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "DULCET_NODES": str(folder / "nodes.toml"),
-        "DULCET_CONFIG": os.devnull,
-    }
-    return subprocess.run(
-        ["bash", "-m", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
+def ran(pages, tmp_path_factory):
+    section = README.read_text().split("## Five minutes")[1].split("\n## ")[0]
+    assert all(
+        line.startswith("$ ")
+        for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+        for line in block.splitlines()
     )
+    return pages.read(section, tmp_path_factory.mktemp("tour"))
 
 
 def test_every_command_of_the_tour_succeeds(ran):
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.code == 0, ran.output
 
 
 @pytest.mark.parametrize(
@@ -61,7 +36,7 @@ def test_every_command_of_the_tour_succeeds(ran):
     ],
 )
 def test_the_tour_shows_what_it_says(shown, ran):
-    assert shown in ran.stdout
+    assert shown in ran.output
 
 
 def test_each_command_of_the_table_is_there():
