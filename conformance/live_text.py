@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dulcet.conformance.captures.describe import describe_message, describe_pdu
-from dulcet.conformance.captures.ladder import Line, Style, show_step
+from dulcet.conformance.captures.ladder import DETAIL, Line, Style, show_step
 from dulcet.conformance.captures.machines import MachineStep
 from dulcet.conformance.captures.messages import MessageRecord
 from dulcet.conformance.captures.outcome import outcome
 from dulcet.conformance.captures.sidecar import deviation_document, elements, format_time, pdu_document, step_document
 from dulcet.conformance.captures.streams import Direction
-from dulcet.conformance.captures.text import DETAIL, show_fields, show_wrong
+from dulcet.conformance.captures.text import show_fields, show_wrong
 from dulcet.conformance.captures.transcript import PDURecord, StreamTranscript, Tail, TransportEvent
 from dulcet.conformance.live import LiveConversation, LiveDataSet, LiveEntry, LivePDU, Oversized
 from dulcet.conformance.tap import Ends

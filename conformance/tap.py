@@ -19,6 +19,7 @@ import trio
 
 from dulcet.conformance.captures.streams import Direction
 from dulcet.conformance.captures.writer import DEFAULT_SEGMENT_OCTETS
+from dulcet.errors import AssociationError, PeerUnavailableError, TLSError, UnknownHostError
 
 CHUNK_OCTETS = DEFAULT_SEGMENT_OCTETS  # what is read at once is one segment of the recording
 CONNECT_SECONDS = 30.0  # for the peer to take the connection, and for a TLS handshake
@@ -89,7 +90,7 @@ class Relay:
         source, target = self._senders[direction], self._senders[direction.opposite]
         while True:
             try:
-                octets = await source.receive_some(CHUNK_OCTETS)
+                octets = bytes(await source.receive_some(CHUNK_OCTETS))
             except trio.ClosedResourceError:  # by ourselves
                 return
             except _LOST:
@@ -204,7 +205,7 @@ class Tap:
 
     async def pass_on(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection."""
-        client = _address(stream.socket.getpeername())
+        client = address_of(stream.socket.getpeername())
         self._count += 1
         number, peer = self._count, self._peer
         client_end: trio.abc.Stream = stream
@@ -213,9 +214,9 @@ class Tap:
         try:
             try:
                 if self._tls is not None:
-                    client_end = await _secure(stream, self._tls, None)
-                server, server_end = await _connect(peer)
-            except _Refused as error:
+                    client_end = await secure(stream, self._tls, None)
+                server, server_end = await connect(peer)
+            except AssociationError as error:
                 ends = Ends(number=number, client=client, server=(peer.host, peer.port))
                 observers = self._observe(ends)
                 for observer in observers:
@@ -226,37 +227,35 @@ class Tap:
                 observer.opened(time.time_ns())
             await Relay(client_end, server_end, observers).run()
         finally:
-            await _close(client_end, server_end)
+            await close(client_end, server_end)
             for observer in observers:
                 observer.ended(time.time_ns())
 
 
-class _Refused(Exception):
-    """Why a connection can't be passed on."""
-
-
-async def _connect(peer: TappedPeer) -> tuple[Address, trio.abc.Stream]:
+async def connect(peer: TappedPeer) -> tuple[Address, trio.abc.Stream]:
+    """The peer's address and a connection to it. UnknownHostError, PeerUnavailableError, TLSError say what failed."""
     where = f"{peer.host}:{peer.port}"
     try:
         with trio.fail_after(CONNECT_SECONDS):
             stream = await trio.open_tcp_stream(peer.host, peer.port)
     except trio.TooSlowError:
-        raise _Refused(f"{where} did not take the connection within {CONNECT_SECONDS:g} s") from None
+        raise PeerUnavailableError(f"{where} did not take the connection within {CONNECT_SECONDS:g} s") from None
     except socket.gaierror as error:
-        raise _Refused(f"the name {peer.host} has no address ({error.strerror or error})") from error
+        raise UnknownHostError(f"the name {peer.host!r} has no address ({error.strerror or error})") from error
     except OSError as error:
         causes = getattr(error.__cause__, "exceptions", (error.__cause__ or error,))
-        raise _Refused(f"{where} can't be reached: {getattr(causes[0], 'strerror', None) or error}") from error
-    address = _address(stream.socket.getpeername())
+        reason = getattr(causes[0], "strerror", None) or str(error)
+        raise PeerUnavailableError(f"{where} can't be reached: {reason}") from error
+    address = address_of(stream.socket.getpeername())
     if peer.tls is None:
         return address, stream
-    return address, await _secure(stream, peer.tls, peer.server_name or peer.host)
+    return address, await secure(stream, peer.tls, peer.server_name or peer.host)
 
 
-async def _secure(
+async def secure(
     stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None
 ) -> trio.SSLStream[trio.SocketStream]:
-    """The TLS session on a connection: as its client when there is a `server_name`."""
+    """The TLS session on a connection, as its client when there is a `server_name`. TLSError says what failed."""
     who = "the client" if server_name is None else "the peer"
     secured = trio.SSLStream(
         stream, context, server_hostname=server_name, server_side=server_name is None, https_compatible=True
@@ -268,11 +267,12 @@ async def _secure(
         await trio.aclose_forcefully(stream)
         cause = error.__cause__
         reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "it does not speak TLS"
-        raise _Refused(f"TLS with {who} failed: {str(reason).replace('_', ' ').lower()}") from error
+        raise TLSError(f"TLS with {who} failed: {str(reason).replace('_', ' ').lower()}") from error
     return secured
 
 
-async def _close(*streams: trio.abc.Stream | None) -> None:
+async def close(*streams: trio.abc.Stream | None) -> None:
+    """Close at once; harmless when closed."""
     with trio.CancelScope(shield=True):
         for stream in streams:
             while isinstance(stream, trio.SSLStream):
@@ -281,6 +281,6 @@ async def _close(*streams: trio.abc.Stream | None) -> None:
                 await trio.aclose_forcefully(stream)
 
 
-def _address(name: tuple[str | int, ...]) -> Address:
+def address_of(name: tuple[str | int, ...]) -> Address:
     """Address and port of a socket name, without an IPv6 zone."""
     return str(name[0]).partition("%")[0], int(name[1])
