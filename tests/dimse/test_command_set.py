@@ -107,6 +107,13 @@ DEVIATIONS = [
         id="UID padded with three NULs",
     ),
     pytest.param(
+        counted(*echo(sop_class=element(SOP_CLASS, VERIFICATION.encode() + b"\0\0"))),
+        "AffectedSOPClassUID (0000,0002)",
+        "a UID is padded with one NUL at most",
+        ECHO,
+        id="UID padded with two NULs",
+    ),
+    pytest.param(
         counted(*echo(message_id=element(MESSAGE_ID, b"\7\0\0\0"))),
         "MessageID (0000,0110)",
         "4 octets for one US",
