@@ -1,6 +1,7 @@
 """Hostile peers at a real `dulcet serve`, over real sockets, many at once.
 
-The tables of cases import `hostile_kit`, which lies here and is no package's: it is loaded before them, below.
+The tables of cases import `hostile_kit` and `hostile_acceptors`, which lie here and are no package's: they are loaded
+before them, below.
 """
 
 import importlib.util
@@ -24,6 +25,7 @@ def _load(name):
 
 
 kit_module = _load("hostile_kit")
+_load("hostile_acceptors")
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,8 @@ class Peer:
         if isinstance(pdu, PDataTF):
             for said in self._messages.pdu(octets):
                 status, about = said.command.status, said.command.text(0x1000)
-                self.answers.append(f"{command_name(said.command.field)}({status or 0:04X}H)")
+                shown = f"({status or 0:04X}H)" if said.is_response else ""
+                self.answers.append(command_name(said.command.field) + shown)
                 if said.command.field == command_set.C_STORE_RSP and status == 0 and about:
                     self.acknowledged.append(about)
             return
