@@ -27,6 +27,8 @@ LISTENS = (
     "[ $code -eq 69 ] || break; done"
 )
 
+END = 'running=$(jobs -p); [ -z "$running" ] || kill $running'
+
 
 @dataclass
 class Step:
@@ -98,7 +100,7 @@ def read(text, folder, **environment):
         (folder / name).write_text(contents)
     steps = console(moved)
     done = subprocess.run(
-        ["bash", "-m", "-c", "\n".join(["exec 2>&1; set -e", *_typed(steps), "kill $(jobs -p) || true"])],
+        ["bash", "-m", "-c", "\n".join(["exec 2>&1; set -e", *_typed(steps), f"echo '{MARK} {len(steps)}'", END])],
         cwd=folder,
         env={
             **os.environ,
