@@ -3,11 +3,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BENCH ?=
 PYTEST ?=
+# Test files side by side, one on each core; JOBS=0 runs one after the other.
+JOBS ?= auto
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.dulcet-ready
 
-.PHONY: help setup demo test coverage check format docs bench peers clean
+# For the long proofs: seconds for each fuzz target, seeds of the simulation, kills of the server.
+SECONDS ?= 60
+SEEDS ?= 0:10000
+KILLS ?= 10000
+
+.PHONY: help setup demo test coverage check format mutants fuzz simulate crash docs bench peers clean
 
 help:
 	@echo 'make setup     the virtual environment $(VENV) with dulcet and its tools'
@@ -16,6 +23,10 @@ help:
 	@echo 'make coverage  the tests, and the proof that every branch of ul/ and dimse/ ran'
 	@echo 'make check     lint, format and types'
 	@echo 'make format    put the sources into the format that make check wants'
+	@echo 'make mutants   change the state table in every way, and count what the tests notice'
+	@echo 'make fuzz      the decoders under atheris (SECONDS=60 for each target)'
+	@echo 'make simulate  senders and a server on a wire and a disk that go wrong (SEEDS=0:10000)'
+	@echo 'make crash     kill the server while it receives (KILLS=10000)'
 	@echo 'make docs      build the documentation: docs/_build/html/index.html'
 	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
 	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
@@ -33,7 +44,7 @@ demo: $(READY)
 	$(BIN)/dulcet demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 coverage: $(READY)
 	$(BIN)/python -m coverage run -m pytest $(PYTEST)
@@ -47,6 +58,20 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The proofs at length: what `make test` does in a minute, for as long as one likes.
+mutants: $(READY)
+	$(BIN)/python tests/ul/mutants.py
+
+fuzz: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
+
+simulate: $(READY)
+	$(BIN)/python tests/simulation/simulate.py $(SEEDS)
+
+crash: $(READY)
+	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS)
 
 docs: $(VENV)/.dulcet-docs-ready
 	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
