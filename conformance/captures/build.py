@@ -171,7 +171,8 @@ class _Builder:
         entries = [self._entry(index, each, seen) for index, each in enumerate(seen)]
         with_steps = is_dicom or transport == "tcp"
         if self._has_directions and with_steps:
-            entries = [self._with_steps(index, entry) for index, entry in enumerate(entries)]
+            for index, entry in enumerate(entries):  # in place: there may be many
+                entries[index] = self._with_steps(index, entry)
         return StreamTranscript(
             number=number,
             transport=transport,
@@ -227,7 +228,17 @@ class _Builder:
         if is_unknown:
             self._machines.pdu(index, time or 0, side, 0, is_valid=False)
         length = piece.stop - piece.start - piece.missing
-        return Tail(seen.direction, piece.start, length, piece.why, head, packet, time, is_unknown_type=is_unknown)
+        return Tail(
+            seen.direction,
+            piece.start,
+            length,
+            piece.why,
+            head,
+            packet,
+            time,
+            is_unknown_type=is_unknown,
+            stream=octets,
+        )
 
     def _transport_event(self, index: int, seen: _Seen, time: int) -> TransportEvent:
         deviation = None
@@ -262,14 +273,15 @@ class _Builder:
             deviation = self._machine_step(index, seen, view, pdu, is_valid=is_valid, all_seen=all_seen)
             deviations += () if deviation is None else (deviation,)
         self._pdus += 1
+        packet, first_packet = seen.packet or None, octets.packet_at(piece.start)
         return PDURecord(
             number=self._pdus - 1,
             direction=seen.direction,
             offset=piece.start,
             length=piece.stop - piece.start - PDU_HEADER_OCTETS,
             pdu_type=view[0],
-            packet=seen.packet or None,
-            first_packet=octets.packet_at(piece.start),
+            packet=packet,
+            first_packet=packet if first_packet == packet else first_packet,
             time=self._time(seen.packet),
             missing=piece.missing,
             error=error,

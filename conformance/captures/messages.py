@@ -6,10 +6,11 @@ fragments are put together by direction and context as they come, and what the r
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from sys import intern
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dulcet.conformance.captures.streams import Direction
 from dulcet.dimse.assembly import MAX_COMMAND_SET_OCTETS
@@ -234,6 +235,32 @@ def _unknown(octets: bytes, number: int, direction: Direction, pdu: int, context
 
 
 def _decode(octets: bytes, number: int, direction: Direction, pdu: int, context_id: int) -> MessageRecord:
+    said = _read(octets)
+    return MessageRecord(
+        number=number,
+        direction=direction,
+        pdu=pdu,
+        context_id=context_id,
+        name=said.name,
+        values=said.values,
+        command_octets=len(octets),
+        deviations=said.deviations,
+        error=said.error,
+    )
+
+
+class _Said(NamedTuple):
+    """What a command set says."""
+
+    name: str
+    values: Mapping[int, Value]
+    deviations: tuple[Deviation, ...]
+    error: str
+
+
+@lru_cache(maxsize=256)
+def _read(octets: bytes) -> _Said:
+    """The answers to one query are often the same octets: they share what they say."""
     found = decode_command_set(octets)
     command_field = found.values.get(COMMAND_FIELD)
     known = MESSAGES.get(command_field) if isinstance(command_field, int) else None
@@ -247,14 +274,4 @@ def _decode(octets: bytes, number: int, direction: Direction, pdu: int, context_
         error = wrong.explanation
     for tag in _SOP_CLASS_UIDS & found.values.keys():  # a capture has few, each many times
         found.values[tag] = intern(str(found.values[tag]))
-    return MessageRecord(
-        number=number,
-        direction=direction,
-        pdu=pdu,
-        context_id=context_id,
-        name=name,
-        values=MappingProxyType(found.values),
-        command_octets=len(octets),
-        deviations=tuple(found.deviations),
-        error=error,
-    )
+    return _Said(name, MappingProxyType(found.values), tuple(found.deviations), error)

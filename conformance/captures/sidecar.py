@@ -59,24 +59,27 @@ def write(transcript: Transcript, pdus: frozenset[int] | None = None) -> Iterato
     for index, stream in enumerate(transcript.streams):
         yield f"{',' if index else ''}\n  {{\n"
         for name, value in stream_document(stream).items():
-            yield f'   "{name}": {_lines(value)},\n'
+            yield f'   "{name}": {json.dumps(value)},\n'
         wanted = (pdu for pdu in stream.pdus if pdus is None or pdu.number in pdus)
-        yield '   "pdus": ['
-        for number, pdu in enumerate(wanted):
-            yield f"{',' if number else ''}\n    {json.dumps(pdu_document(stream, pdu))}"
-        yield "\n   ]\n  }"
+        yield from _rows("pdus", (pdu_document(stream, pdu) for pdu in wanted))
+        yield ",\n"
+        yield from _rows("dimse", message_documents(stream))
+        yield "\n  }"
     yield "\n ]\n}\n"
 
 
-def _lines(value: Any) -> str:
-    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
-        return json.dumps(value)
-    rows = ",\n    ".join(json.dumps(each) for each in value)
-    return f"[\n    {rows}\n   ]"
+def _rows(name: str, documents: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """A list of what may be many, each on its line; one of them is in memory at a time."""
+    yield f'   "{name}": ['
+    separator = "\n    "
+    for document in documents:
+        yield f"{separator}{json.dumps(document)}"
+        separator = ",\n    "
+    yield "\n   ]"
 
 
 def stream_document(stream: StreamTranscript) -> dict[str, Any]:
-    """One stream but for its `pdus`: those may be many."""
+    """One stream but for its `pdus` and `dimse`: those may be many."""
     found: dict[str, Any] = {"tcp_stream": stream.number, "transport": stream.transport}
     if stream.client:
         found |= {"client": stream.client, "server": stream.server, "tcp": _tcp(stream)}
@@ -92,7 +95,6 @@ def stream_document(stream: StreamTranscript) -> dict[str, Any]:
     pdus = stream.pdus
     names = [f"{pdu.direction.value} {pdu.name}" if stream.has_directions else pdu.name for pdu in pdus]
     found["pdu_sequence"] = names
-    found["dimse"] = [_message(stream, message, pdus[message.pdu]) for message in stream.messages]
     found["transport_events"] = [_event(each) for each in stream.entries if isinstance(each, TransportEvent)]
     if stream.tails:
         found["undecodable_tail"] = {tail.direction.value: _tail(tail) for tail in stream.tails}
@@ -102,6 +104,13 @@ def stream_document(stream: StreamTranscript) -> dict[str, Any]:
             for direction, contexts in stream.unfinished.items()
         }
     return found
+
+
+def message_documents(stream: StreamTranscript) -> Iterator[dict[str, Any]]:
+    """The DIMSE messages of a stream, one at a time."""
+    pdus = stream.pdus
+    for message in stream.messages:
+        yield _message(stream, message, pdus[message.pdu])
 
 
 def pdu_document(stream: StreamTranscript, pdu: PDURecord) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dulcet.conformance.captures.describe import describe_message, describe_pdu
+from dulcet.conformance.captures.describe import describe_message, describe_pdu, uid
 from dulcet.conformance.captures.fields import FieldNode, fields_of, path_of, show_value
 from dulcet.conformance.captures.hexdump import hexdump
 from dulcet.conformance.captures.ladder import DETAIL, Line, Style, head, ladder
@@ -113,6 +113,8 @@ class _StreamText:
     requestor: Direction = Direction.TO_SERVER
     current: dict[tuple[Direction, int], MessageRecord] = field(default_factory=dict)
     """The message that a data set fragment belongs to."""
+    syntaxes: dict[int, str] = field(default_factory=dict)
+    """The transfer syntax accepted for each context."""
 
     def header(self) -> Iterator[Line]:
         """Who, when, and what became of it."""
@@ -244,6 +246,9 @@ class _StreamText:
             yield from self._values(record, pdu)
         elif pdu is not None:
             yield from (Line(f"{DETAIL}{text}") for text in describe_pdu(pdu, is_all=self.view.verbosity > 0))
+        if isinstance(pdu, AAssociateAC):
+            accepted = (each for each in pdu.presentation_contexts if each.result == 0)
+            self.syntaxes = {each.context_id: uid(each.transfer_syntax or "") for each in accepted}
         yield from show_wrong(record)
         if self.view.verbosity:
             yield from show_fields(record.octets, self.view.verbosity)
@@ -274,7 +279,8 @@ class _StreamText:
         what = "data set" if message is None else f"data set of {message.name}"
         total = message.data_set.length if message is not None and message.data_set is not None else octets
         end = "the whole" if is_last and total == octets else f"the last of {total}" if is_last else "more follow"
-        return f"{what}: {octets} octets, {end} [context {context_id}]"
+        syntax = self.syntaxes.get(context_id)
+        return f"{what}: {octets} octets, {end} [context {context_id}{f', {syntax}' if syntax else ''}]"
 
 
 def _implementation(said: AnyPDU | None) -> str:

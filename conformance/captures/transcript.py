@@ -95,6 +95,8 @@ class Tail:
     steps: tuple[MachineStep, ...] = ()
     is_unknown_type: bool = False
     """Whether it begins with an octet that is no PDU type; else the end is missing."""
+    stream: Octets | None = field(default=None, repr=False, compare=False)
+    """Where all of its octets are."""
 
 
 @dataclass(frozen=True, slots=True)

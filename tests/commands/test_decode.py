@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dulcet.commands import decode as command
+from dulcet.conformance.captures.ladder import Line, Style
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 ECHO = CAPTURES / "echo__dcmtk-echoscu__orthanc.pcap"
@@ -128,18 +129,23 @@ def test_fields_and_octets_are_shown_when_asked_for(dulcet):
     assert "000000  01 00 00 00 00 cd 00 01" in output
 
 
-def test_a_terminal_gets_colours_unless_it_is_told_not_to(monkeypatch, capsys):
-    from dulcet.conformance.captures.ladder import Line, Style
-
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
+@pytest.mark.parametrize(
+    ("is_terminal", "environment", "expected"),
+    [
+        (True, {"TERM": "xterm"}, "\x1b[31mwrong\x1b[0m\nplain\n"),
+        (True, {"TERM": "xterm", "NO_COLOR": "1"}, "wrong\nplain\n"),
+        (True, {"TERM": "dumb"}, "wrong\nplain\n"),
+        (False, {"TERM": "xterm"}, "wrong\nplain\n"),
+    ],
+)
+def test_a_terminal_gets_colours_unless_it_is_told_not_to(monkeypatch, is_terminal, environment, expected):
+    output = io.StringIO()
+    output.isatty = lambda: is_terminal
     monkeypatch.delenv("NO_COLOR", raising=False)
-    command._print([Line("wrong", Style.ERROR), Line("plain")])
-    assert capsys.readouterr().out == "\x1b[31mwrong\x1b[0m\nplain\n"
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("NO_COLOR", "1")
-    command._print([Line("wrong", Style.ERROR)])
-    assert capsys.readouterr().out == "wrong\n"
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    command.print_lines([Line("wrong", Style.ERROR), Line("plain")], output)
+    assert output.getvalue() == expected
 
 
 @pytest.mark.parametrize(
