@@ -1,46 +1,33 @@
 """`dulcet conform`: test a DICOM product clause by clause."""
 
 import ipaddress
-import json
 import os
-import shlex
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 import trio
 
+from dulcet.commands.conform_reports import Reporter, write_reports
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
-from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.case import Case, Level, Role
-from dulcet.conformance.kit.configuration import Declaration, read_declaration, read_waivers
+from dulcet.conformance.kit.configuration import Declaration, read_declaration
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.reception import Invitation
-from dulcet.conformance.kit.report_html import to_html
-from dulcet.conformance.kit.report_junit import to_junit
-from dulcet.conformance.kit.report_markdown import to_markdown
-from dulcet.conformance.kit.result import CaseResult, Run
 from dulcet.conformance.kit.runner import Conditions
 from dulcet.conformance.kit.scu_session import ACTIVITIES, Listening, test_requestor, title_of
 from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
-from dulcet.errors import AssociationError, ConfigurationError
+from dulcet.errors import AssociationError
 
-EXIT_FAILED = 1
-EXIT_UNREACHABLE = 69
 DEFAULT_PARALLEL = 8
 MOST_PROCESSES = 4  # of the product at once
 DEFAULT_ARTIM = 30.0
-_ABOUT_OTHER_CASES = (
-    *("--case", "--without", "--level", "--waivers", "--baseline"),
-    *("--output", "--junit", "--markdown", "--html", "--pcap-dir"),
-)
-_ABOUT_OUTPUT = ("--json", "-v", "-vv", "--verbose", "-q", "--quiet", "--strict", "--no-confirm")
+
 
 Option = Callable[[Any], Any]
 
@@ -323,110 +310,3 @@ def _conditions(declaration: Declaration, options: dict[str, Any]) -> Conditions
         artim_declared=artim is not None,
     )
     return Conditions(patience=patience, confirm=not options["no_confirm"], allow_load=options["allow_load"])
-
-
-class Reporter:
-    """Shows the progress, then writes what was asked for and says how it ended."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
-        self.waivers = read_waivers(options["waivers"]) if options["waivers"] else {}
-        self.baseline = document.load(options["baseline"]) if options["baseline"] else None
-        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        self.shows_progress = sys.stderr.isatty() and not options["quiet"]
-
-    def progress(self, result: CaseResult, finished: int, total: int) -> None:
-        """One case is done."""
-        if self.shows_progress:
-            text = report_terminal.progress_line(result, finished, total)
-            click.echo(f"\r\x1b[K{text[:100]}", nl=False, err=True)
-
-    def finish(self, run: Run) -> int:
-        """All cases are done: reports and the exit code."""
-        if self.shows_progress:
-            click.echo("\r\x1b[K", nl=False, err=True)
-        for result in run.results:
-            result.waiver = self.waivers.get(result.case.id, "")
-        arguments = sys.argv[2:]
-        run.command_line = f"dulcet conform {shlex.join(arguments)}"
-        run.again = f"dulcet conform {shlex.join(_without_selection(arguments))}"
-        made = document.to_document(run, kit_version=version("dulcet"))
-        if self.baseline is not None:
-            _compare(made, self.baseline)
-        write_reports(made, self.options, run)
-        self._show(made)
-        failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
-        return EXIT_FAILED if failed or made["summary"]["died_in"] else 0
-
-    def _show(self, made: document.Document) -> None:
-        if self.options["as_json"]:
-            for case in made["cases"]:
-                print(json.dumps({"event": "conform.case", **case}))
-            print(json.dumps({"event": "conform.summary", **made["summary"]}))
-            return
-        shown = (
-            report_terminal.conclusion(made)
-            if self.options["quiet"]
-            else report_terminal.lines(made, colour=self.colour, verbose=self.options["verbose"])
-        )
-        for line in shown:
-            click.echo(line)
-
-
-def _without_selection(arguments: Sequence[str]) -> list[str]:
-    """The arguments that say how a case is played, without those that say which, and what is written."""
-    kept: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if name in _ABOUT_OTHER_CASES:
-            if not equals:
-                next(words, None)
-        elif word not in _ABOUT_OUTPUT:
-            kept.append(word)
-    return kept
-
-
-def _compare(made: document.Document, baseline: document.Document) -> None:
-    before = {case["id"]: case["verdict"] for case in baseline["cases"]}
-    for case in made["cases"]:
-        case["baseline"] = before.get(case["id"])
-    changed = [case for case in made["cases"] if case["baseline"] not in (None, case["verdict"])]
-    made["newly_failing"] = [case["id"] for case in changed if case["verdict"] == "FAIL"]
-    made["newly_passing"] = [case["id"] for case in changed if case["verdict"] == "PASS"]
-
-
-def write_reports(made: document.Document, options: dict[str, Any], run: Run | None = None) -> None:
-    """The files that the options ask for."""
-    if options.get("pcap_dir") and run is not None:
-        _write_captures(made, run, options["pcap_dir"])
-    strict = bool(options.get("strict"))
-    makers: dict[str, Callable[[document.Document], str]] = {
-        "output": document.dump,
-        "junit": lambda made: to_junit(made, strict=strict),
-        "markdown": to_markdown,
-        "html": to_html,
-    }
-    for name, make in makers.items():
-        if options.get(name):
-            _write(options[name], make(made))
-
-
-def _write_captures(made: document.Document, run: Run, directory: Path) -> None:
-    files = {case["id"]: case for case in made["cases"]}
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for result in run.results:
-            if result.findings.wires:
-                path = directory / f"{result.case.id}.pcapng"
-                path.write_bytes(capture(result))
-                files[result.case.id]["capture"] = path.name
-    except OSError as error:
-        raise ConfigurationError(f"{directory} can't be written: {error.strerror}") from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path} can't be written: {error.strerror}") from None

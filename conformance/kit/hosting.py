@@ -15,7 +15,7 @@ from dulcet.errors import DecodeError
 from dulcet.ul.pdu import AAssociateRQ, decode_pdu
 
 TAKEN = (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN)
-"""Transfer syntaxes that the kit takes, the first one offered of them; else the first one offered."""
+"""Transfer syntaxes that the kit takes, the first of them that is offered; else the first one offered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +87,7 @@ class Hosted:
         for context in self.request.presentation_contexts:
             offered = context.transfer_syntaxes
             first = offered[0] if offered else IMPLICIT_VR_LITTLE_ENDIAN
-            syntax = next((uid for uid in offered if uid in TAKEN), first)
+            syntax = next((uid for uid in TAKEN if uid in offered), first)
             self.accepted[context.context_id] = (context.abstract_syntax or "", syntax)
             results.append(result(context.context_id, 0, syntax))
         answer = Answer(echoed=self.request_octets[10:74], results=tuple(results))

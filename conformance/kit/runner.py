@@ -178,24 +178,27 @@ class Runner:
                 await trio.lowlevel.checkpoint()
 
     async def _first(self, case: Case) -> None:
-        if self._down:
+        if self._is_down():
             return self._done(self._gone(case))
         self._in_flight.add(case.id)
         result = await play(case, self.product, self.conditions.patience)
         if result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             await self._look_whether_down()
         self._in_flight.discard(case.id)
-        if self._down and result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
+        if self._is_down() and result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             many = len(self.suspects) > 1
             if many or result.judgement.code == "SUT_DOWN":
                 result.judgement = self._gone(case).judgement
         self._results[case.id] = result
-        if self._down or not self._needs_confirmation(result):
+        if self._is_down() or not self._needs_confirmation(result):
             self._done(result)
+
+    def _is_down(self) -> bool:
+        return bool(self._down)
 
     async def _look_whether_down(self) -> None:
         async with self._looking:
-            if self._down:
+            if self._is_down():
                 return
             suspects = sorted(self._in_flight)
             trouble = await self._recovered()

@@ -43,6 +43,31 @@ def _us(number: int) -> bytes:
     return number.to_bytes(2, "little")
 
 
+_OF_EVERY_IMAGE: dict[int, tuple[str, str | bytes]] = {
+    0x00080008: ("CS", "ORIGINAL\\PRIMARY\\AXIAL"),
+    0x00080016: ("UI", CT_IMAGE_STORAGE),
+    0x00080020: ("DA", "20260101"),
+    0x00080030: ("TM", "120000"),
+    0x00080050: ("SH", "DULCET"),
+    0x00080060: ("CS", "CT"),
+    0x00080070: ("LO", "dulcet"),
+    0x00080090: ("PN", ""),
+    0x00100010: ("PN", PATIENT),
+    0x00100020: ("LO", PATIENT_ID),
+    0x00100030: ("DA", ""),
+    0x00100040: ("CS", "O"),
+    0x00200010: ("SH", "DULCET"),
+    0x00200011: ("IS", "1"),
+    0x00200013: ("IS", "1"),
+    0x00280002: ("US", _us(1)),
+    0x00280004: ("CS", "MONOCHROME2"),
+    0x00280100: ("US", _us(16)),
+    0x00280101: ("US", _us(16)),
+    0x00280102: ("US", _us(15)),
+    0x00280103: ("US", _us(0)),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A CT image of noise."""
@@ -66,32 +91,12 @@ def ct_image(
     instance = uid(f"instance {uid_suffix}")
     pixels = hashlib.shake_128(instance.encode()).digest(side * side * 2)
     elements: dict[int, tuple[str, str | bytes]] = {
-        0x00080008: ("CS", "ORIGINAL\\PRIMARY\\AXIAL"),
-        0x00080016: ("UI", CT_IMAGE_STORAGE),
+        **_OF_EVERY_IMAGE,
         0x00080018: ("UI", instance),
-        0x00080020: ("DA", "20260101"),
-        0x00080030: ("TM", "120000"),
-        0x00080050: ("SH", "DULCET"),
-        0x00080060: ("CS", "CT"),
-        0x00080070: ("LO", "dulcet"),
-        0x00080090: ("PN", ""),
-        0x00100010: ("PN", PATIENT),
-        0x00100020: ("LO", PATIENT_ID),
-        0x00100030: ("DA", ""),
-        0x00100040: ("CS", "O"),
         0x0020000D: ("UI", uid(study)),
         0x0020000E: ("UI", uid(series)),
-        0x00200010: ("SH", "DULCET"),
-        0x00200011: ("IS", "1"),
-        0x00200013: ("IS", "1"),
-        0x00280002: ("US", _us(1)),
-        0x00280004: ("CS", "MONOCHROME2"),
         0x00280010: ("US", _us(side)),
         0x00280011: ("US", _us(side)),
-        0x00280100: ("US", _us(16)),
-        0x00280101: ("US", _us(16)),
-        0x00280102: ("US", _us(15)),
-        0x00280103: ("US", _us(0)),
         0x7FE00010: ("OW", pixels),
     }
     elements |= overrides or {}

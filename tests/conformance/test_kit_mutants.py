@@ -19,8 +19,8 @@ from dulcet.conformance.kit.session import test_acceptor as run_on_acceptor
 from dulcet.conformance.kit.verdict import Verdict
 
 ACCEPTOR = Path(__file__).with_name("kit_acceptor.py")
-AT_ONCE = 6
-PATIENCE = Patience(answer=0.5, settle=0.02, patient=1.5, artim=1.0, artim_declared=True, artim_margin=1.0)
+AT_ONCE = 4
+PATIENCE = Patience(answer=0.5, settle=0.02, patient=1.5, artim=2.0, artim_declared=True, artim_margin=2.0)
 """Short: the acceptor is in this process."""
 
 CHORUS = (

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from dulcet.conformance.kit import stimuli
-from dulcet.conformance.kit.case import Case, Level, Role
+from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.product import Product
 from dulcet.conformance.kit.stimuli import Request, title
@@ -38,7 +38,23 @@ def request_case(
     note: str = "",
 ) -> Case:
     """One request, one answer; what was accepted has to work and is released."""
+    return Case(
+        id=f"ul.assoc.rq.{name}",
+        requirement=requirement,
+        stimulus=stimulus,
+        clause=clause,
+        level=level,
+        role=Role.ACCEPTOR,
+        allowed=allowed,
+        tolerated=tolerated,
+        play=_play(build, check, tested, judged, works),
+        needs=needs,
+        probe=allowed != ("AC(0)",),
+        note=note,
+    )
 
+
+def _play(build: Build, check: Check | None, tested: tuple[int, ...], judged: bool, works: bool) -> Play:
     async def play(visit: Visit) -> Outcome:
         asked = await visit.ask(build(visit.product), tested, judged=judged)
         if check is not None:
@@ -49,20 +65,7 @@ def request_case(
             await visit.settled(asked.peer, asked.outcome)
         return asked.outcome
 
-    return Case(
-        id=f"ul.assoc.rq.{name}",
-        requirement=requirement,
-        stimulus=stimulus,
-        clause=clause,
-        level=level,
-        role=Role.ACCEPTOR,
-        allowed=allowed,
-        tolerated=tolerated,
-        play=play,
-        needs=needs,
-        probe=allowed != ("AC(0)",),
-        note=note,
-    )
+    return play
 
 
 async def _conclude(visit: Visit, asked: Asked, works: bool) -> None:

@@ -194,11 +194,14 @@ async def _cancel_nothing(visit: Visit) -> Outcome:
 
 
 async def _cancel_echo(visit: Visit) -> Outcome:
+    """The C-ECHO is answered, and another one after it."""
     association = (await visit.associate()).need(1)
     await association.send(stimuli.message(1, echo_rq(1)) + stimuli.message(1, cancel_rq(1)))
     outcome = await association.outcome()
-    if outcome.word == "RSP":
-        await association.still_works()
+    if outcome.word != "RSP":
+        return outcome
+    outcome = await association.echo()
+    await association.release()
     return outcome
 
 

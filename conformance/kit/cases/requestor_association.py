@@ -152,7 +152,8 @@ def _all_refused(hosted: Hosted, _: Answer) -> tuple[bytes, ...]:
 
 
 def _overlong(hosted: Hosted, _: Answer) -> tuple[bytes, ...]:
-    number, (_, syntax) = next(iter(hosted.accepted.items()))
+    number = min(hosted.accepted)
+    syntax = hosted.accepted[number][1]
     return (item(0x21, bytes((number, 0, 0, 0)) + stimuli.transfer_syntax(syntax), length=5000),)
 
 

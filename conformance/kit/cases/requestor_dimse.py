@@ -10,6 +10,7 @@ from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.reception import Reception
 from dulcet.conformance.kit.synthetic import PATIENT, PATIENT_ID, data_set, uid
 from dulcet.conformance.kit.visit import PreconditionError
+from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 
 Q, C, B, I = Level.REQUIRED, Level.RECOMMENDED, Level.ROBUSTNESS, Level.INFORMATIONAL  # noqa: E741
 MANY_MATCHES = 10_000
@@ -187,27 +188,30 @@ STORE = (
 # C-FIND ---------------------------------------------------------------------------------------------------------------
 
 
-def _match(number: int = 1) -> bytes:
+def _match(hosted: Hosted, message: Message, number: int = 1) -> bytes:
+    """An identifier in the transfer syntax of the request's context."""
+    explicit = hosted.accepted.get(message.context_id, ("", ""))[1] == EXPLICIT_VR_LITTLE_ENDIAN
     return data_set(
         {
             0x00080052: ("CS", "STUDY"),
             0x00100010: ("PN", PATIENT),
             0x00100020: ("LO", PATIENT_ID),
             0x0020000D: ("UI", uid(f"match {number}")),
-        }
+        },
+        explicit=explicit,
     )
 
 
 def finding(pending: int, final: int, *, count: int = 1, data: bytes | None = b"", reports: bool = False,
-            final_data: bytes | None = None) -> Play:  # fmt: skip
+            final_has_data: bool = False) -> Play:  # fmt: skip
     """A C-FIND answered with so many pending responses and a final one."""
 
     async def play(reception: Reception) -> Outcome:
         hosted = await reception.accepted()
         message = await _expect(hosted, command_set.C_FIND_RQ)
         for number in range(count):
-            await hosted.respond(message, pending, _match(number) if data == b"" else data)
-        await hosted.respond(message, final, final_data)
+            await hosted.respond(message, pending, _match(hosted, message, number) if data == b"" else data)
+        await hosted.respond(message, final, _match(hosted, message) if final_has_data else None)
         outcome = await _to_the_end(reception, hosted)
         if reports:
             await reception.must_report()
@@ -221,7 +225,7 @@ async def _cancelled(reception: Reception, *, more: int) -> Outcome:
     hosted = await reception.accepted()
     message = await _expect(hosted, command_set.C_FIND_RQ)
     for number in range(20):
-        await hosted.respond(message, 0xFF00, _match(number))
+        await hosted.respond(message, 0xFF00, _match(hosted, message, number))
         cancel = await hosted.next(0.1)
         if isinstance(cancel, Message):
             break
@@ -231,7 +235,7 @@ async def _cancelled(reception: Reception, *, more: int) -> Outcome:
         return cancel.outcome()
     _check_cancel(reception, cancel, message)
     for number in range(more):
-        await hosted.respond(message, 0xFF00, _match(number))
+        await hosted.respond(message, 0xFF00, _match(hosted, message, number))
     await hosted.respond(message, 0xFE00)
     return await _to_the_end(reception, hosted)
 
@@ -264,7 +268,7 @@ FIND = (
     ),
     case("dimse.find.r.final-with-identifier", "a final response with an identifier",
          "The final response has no identifier; one does no harm.", "PS3.7 9.1.2.1.6", B,
-         finding(0xFF00, 0, final_data=_match()), tolerated=("ABORT",), needs=_FIND),
+         finding(0xFF00, 0, final_has_data=True), tolerated=("ABORT",), needs=_FIND),
     case("dimse.find.r.pending-without-identifier", "a Pending response without identifier",
          "A Pending response has an identifier; without it the product goes on or aborts.", "PS3.7 9.1.2.1.6", B,
          finding(0xFF00, 0, data=None), ("PROCEEDS", "ABORT"), tolerated=("CLOSE",), needs=_FIND),
