@@ -9,5 +9,8 @@ framing.py                       octets -> whole PDUs, gaps, and what can't be a
 messages.py                      P-DATA-TF PDUs -> command sets and data sets
 machines.py                      what was seen -> events, actions and states, by PS3.8 Table 9-10
 rules.py                         what a layout can't show to be wrong: negotiated limits, message order
-transcript.py                    all of it in frozen dataclasses; sidecar.py and text.py show them
+transcript.py (build.py)         all of it in frozen dataclasses
+sidecar.py                       a transcript as JSON
+text.py                          a transcript for people (ladder.py, outcome.py, describe.py, fields.py, hexdump.py)
+writer.py                        a conversation as packets, for who has its octets only
 """
