@@ -133,7 +133,8 @@ class _StreamText:
         for text in operations(stream.messages):
             yield Line(f"  {text}")
         wrong = sum(len(getattr(entry, "deviations", ())) for entry in stream.entries)
-        wrong += sum(isinstance(entry, PDURecord) and entry.error is not None for entry in stream.entries)
+        pdus = (entry for entry in stream.entries if isinstance(entry, PDURecord))
+        wrong += sum(pdu.error is not None and not pdu.missing for pdu in pdus)
         if wrong:
             yield Line(f"  {counted(wrong, 'deviation')} from the standard", Style.DEVIATION)
 

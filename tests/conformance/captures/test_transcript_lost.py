@@ -4,6 +4,7 @@ import pytest
 
 from dulcet.conformance.captures.packets import ACK
 from dulcet.conformance.captures.streams import Direction
+from dulcet.conformance.captures.text import View, show
 from dulcet.conformance.captures.transcript import Lost, PDURecord
 
 TO_SERVER, TO_CLIENT = Direction.TO_SERVER, Direction.TO_CLIENT
@@ -152,6 +153,16 @@ def test_the_json_says_what_is_missing(packets, store, document):
     assert pdu["not_captured"] == 10
     assert pdu["error"] == "PS3.8 9.3.1: 10 of its octets were not captured"
     assert "called_ae" not in pdu
+
+
+def test_what_was_not_captured_is_no_deviation(packets, store):
+    capture = packets().open()
+    capture.send(TO_SERVER, store[0][1][:50])
+    capture.conversation._advance(TO_SERVER, 10)
+    capture.send(TO_SERVER, store[0][1][60:])
+    text = [line.text for line in show(capture.transcript, View())]
+    assert any("10 of its octets were not captured" in line for line in text)
+    assert not any("from the standard" in line for line in text)
 
 
 def test_numbers_go_on_after_what_is_lost(packets, store):

@@ -82,7 +82,10 @@ def test_a_data_set_in_many_pdus_is_one_line(packets, recording):
     (index,) = (index for index, line in enumerate(text) if " x " in line and "P-DATA-TF" in line)
     assert text[index].startswith(" 3-15 ")
     assert "--- P-DATA-TF x 13 ------>" in text[index]
-    assert text[index + 1].strip() == "data set of C-STORE-RQ: 1272 octets, the whole [context 1, Explicit VR Little Endian] (13 fragments)"
+    assert (
+        text[index + 1].strip()
+        == "data set of C-STORE-RQ: 1272 octets, the whole [context 1, Explicit VR Little Endian] (13 fragments)"
+    )
     assert sum("P-DATA-TF" in line for line in lines(capture.transcript, verbosity=1)) == 14
 
 
