@@ -22,9 +22,7 @@ from dulcet.dimse.uids import (
 from dulcet.errors import NotDICOMError
 from dulcet.services.part10 import read_header
 
-JPEG_BASELINE, JPEG_2000, RLE = (
-    f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.90", "5")
-)
+JPEG_BASELINE, JPEG_2000, RLE = (f"1.2.840.10008.1.2.{suffix}" for suffix in ("4.50", "4.90", "5"))
 
 
 def results(ran):

@@ -239,6 +239,23 @@ def test_octets_may_be_any_buffer(case: str, kind: type, golden: Golden) -> None
     assert decode_pdu(kind(golden(case))).pdu == PDUS[case]
 
 
+def test_fragments_are_views_and_everything_else_is_a_copy(golden: Golden) -> None:
+    """PS3.8 says nothing of it; who reuses a receive buffer depends on it."""
+    buffer = bytearray(golden("p-data-tf-command"))
+    data = decode_pdu(buffer).pdu
+    assert isinstance(data, PDataTF)
+    assert isinstance(data.values[0].fragment, memoryview)
+    assert data.values[0].fragment.obj is buffer
+    buffer = bytearray(golden("a-associate-rq-reserved-octets-and-unknown-items"))
+    request = decode_pdu(buffer).pdu
+    buffer[6:] = bytes(len(buffer) - 6)
+    assert request == PDUS["a-associate-rq-reserved-octets-and-unknown-items"]
+
+
+def test_an_abort_is_the_service_users_unless_said_otherwise() -> None:
+    assert AAbort() == PDUS["a-abort-by-the-service-user"]
+
+
 @pytest.mark.parametrize("case", PDUS)
 def test_the_second_octet_is_not_tested(case: str, golden: Golden) -> None:
     octets = bytearray(golden(case))
