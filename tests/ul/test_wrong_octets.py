@@ -88,6 +88,11 @@ PDUS = {
 }
 ITEMS = {
     "stray octets": ("10 00 00", "Table 9-11 items: 3 stray octets where an item was expected", 74),
+    "stray octet after an item": (
+        "77 00 0001 00 10",
+        "Table 9-11 items: 1 stray octets where an item was expected",
+        79,
+    ),
     "item overruns the PDU": (
         "10 00 0004 312e32",
         "Table 9-11 items / item 10H item_length: 4 octets promised, 3 present",
