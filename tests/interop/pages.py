@@ -21,7 +21,7 @@ PORTS = ("11112", "11113", "10104")
 SECONDS = 120
 MARK = "=== step"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-DURATION = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?=\\? ?(?:ms|s|MB/s)\b)")
+VARIABLE = re.compile(r"\.\.\.|(?<![\w.])\d+(?:\.\d+)?(?= ?(?:ms|s|MB/s)\b)")
 LISTENS = (
     "for _ in $(seq 100); do dulcet echo -q ANY@127.0.0.1:{port} >/dev/null 2>&1 && code=0 || code=$?; "
     "[ $code -eq 69 ] || break; done"
@@ -84,8 +84,12 @@ def is_as_shown(shown, printed):
 
 
 def _line(line):
-    exact = re.escape(line.rstrip()).replace(r"\.\.\.", "[^\n]*")
-    return DURATION.sub(r"[\\d.]+", exact)
+    exact = [re.escape(part) for part in VARIABLE.split(line.rstrip())]
+    return "".join(map("".join, zip(exact, [*map(_anything, VARIABLE.findall(line.rstrip())), ""], strict=True)))
+
+
+def _anything(variable):
+    return r"[^\n]*" if variable == "..." else r"[\d.]+"
 
 
 def read(text, folder, **environment):
