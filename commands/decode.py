@@ -131,7 +131,8 @@ def _transcript(name: str, octets: bytes, path: Path | None, keylog: Path | None
     except UnicodeDecodeError:
         raise NotDICOMError(f"{quote(name, 200)}: it is neither a capture, nor PDUs, nor hexadecimal") from None
     except NotDICOMError as error:
-        raise NotDICOMError(f"{quote(name, 200)}: {error}") from None
+        what = "" if path is None else "it is neither a capture nor PDUs, and "
+        raise NotDICOMError(f"{quote(name, 200)}: {what}{error}") from None
     return read_octets(name, found.halves, format_name="hex", has_directions=found.has_directions, source=found.octets)
 
 
@@ -150,6 +151,12 @@ def _key_log(path: Path | None, keylog: Path | None) -> bytes:
             except OSError:
                 continue
     return b""
+
+
+def read_transcript(path: Path, keylog: Path | None = None) -> Transcript:
+    """The transcript of a file. NoInputError when it can't be read, NotDICOMError when it is no capture."""
+    found, name, octets = _read((str(path),))
+    return _transcript(name, octets, found, keylog)
 
 
 def _select(transcript: Transcript, numbers: frozenset[int]) -> Transcript:
