@@ -37,6 +37,8 @@ COMMANDS = {
     "serve": ("dulcet.commands.serve:serve", "Receive objects, and be an archive: storage and query SCP."),
     "index": ("dulcet.commands.index:index", "Bring the index of stored objects up to date."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
+    "tap": ("dulcet.commands.tap:tap", "Listen, pass each connection on to a peer, show and record it."),
+    "replay": ("dulcet.commands.replay:replay", "Play one side of a capture against a peer, and compare."),
     "explain": ("dulcet.commands.explain:explain", "Explain a status, a rejection, a UID, a tag, a state, a PDU."),
     "table": ("dulcet.commands.table:table", "Print the state table and the PDU layouts of PS3.8."),
     "doctor": ("dulcet.commands.doctor:doctor", "Examine a peer stage by stage, and say what is wrong."),
