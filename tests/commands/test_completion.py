@@ -137,5 +137,5 @@ def test_the_shell_is_answered_through_the_environment(completed, home):
 
 
 def test_a_tab_after_the_program_imports_no_command(home):
-    answer = asked_by_bash(home.parent, "dulcet e")
+    answer = asked_by_bash(home.parent, "dulcet ec")
     assert (answer.stdout, answer.stderr) == ("plain,echo\n", "[]\n")
