@@ -91,13 +91,10 @@ MESSAGES: dict[int, type[Message]]
 
 def __getattr__(name: str) -> Any:
     """Messages of the normalized services are imported when they are needed: most conversations never see one."""
-    from dulcet.dimse import normalized
-
-    if name == "MESSAGES":
-        return dict(sorted(BY_COMMAND_FIELD.items()))
-    if name not in __all__:
+    if name not in __all__:  # `from ... import` itself asks for __path__
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(normalized, name)
+    normalized = import_module("dulcet.dimse.normalized")
+    return dict(sorted(BY_COMMAND_FIELD.items())) if name == "MESSAGES" else getattr(normalized, name)
 
 
 def message_class(command_field: int) -> type[Message] | None:

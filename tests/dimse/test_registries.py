@@ -74,6 +74,24 @@ def test_how_a_transfer_syntax_encodes(uid):
 IMPLICIT_BY_NAME = {"1.2.840.10008.1.20"}  # Papyrus 3 Implicit VR Little Endian, which pydicom's rule of thumb misses
 
 
+IMPLICIT, EXPLICIT, BIG = (f"1.2.840.10008.1.2{last}" for last in ("", ".1", ".2"))
+
+
+@pytest.mark.parametrize(
+    ("uid", "targets"),
+    [
+        (IMPLICIT, (EXPLICIT, BIG)),
+        (EXPLICIT, (IMPLICIT, BIG)),
+        (BIG, (EXPLICIT, IMPLICIT)),
+        ("1.2.840.10008.1.2.1.99", (EXPLICIT, IMPLICIT, BIG)),
+        ("1.2.840.10008.1.2.4.50", ()),
+        ("1.2.3", ()),
+    ],
+)
+def test_what_a_data_set_can_be_converted_to(uid, targets):
+    assert transfer_syntaxes.convertible(uid) == targets
+
+
 def test_four_syntaxes_have_names():
     assert {
         name: DICTIONARY[getattr(transfer_syntaxes, name)][0].partition(":")[0].upper().replace(" ", "_")
