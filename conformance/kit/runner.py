@@ -1,6 +1,6 @@
 """Runs the cases against a product that is an acceptor, several at once where the product allows.
 
-Nobody is accused on the strength of one run: what failed is played again, alone and more patiently, and what does not
+Nobody is accused on the strength of one run: what was not right is played again, more patiently, and what does not
 fail again is inconclusive.
 """
 
@@ -210,17 +210,23 @@ class Runner:
         return CaseResult(case=case, judgement=Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", text))
 
     def _needs_confirmation(self, result: CaseResult) -> bool:
-        doubtful = result.verdict is Verdict.FAIL or result.judgement.code in ("SUT_DOWN", "PRECONDITION")
+        doubtful = result.verdict in (Verdict.FAIL, Verdict.WARN) or result.judgement.code in (
+            "SUT_DOWN",
+            "PRECONDITION",
+        )
         waited = result.case.waits_artim and result.judgement.code == "HANG"  # long enough
-        return doubtful and not waited and self.conditions.confirm
+        loaded = result.case.load and result.verdict is Verdict.WARN
+        return doubtful and not waited and not loaded and self.conditions.confirm
 
     async def _confirm(self, cases: Sequence[Case]) -> None:
         if self._down:
             return
         doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]
+        mild = [case for case in doubtful if self._results[case.id].verdict is Verdict.WARN and not case.alone]
         silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
-        await self._some([case for case in doubtful if case not in silent], 1, self._again)
+        await self._some([case for case in doubtful if case not in silent and case not in mild], 1, self._again)
         await self._some(silent, self.product.parallel, self._again)
+        await self._some(mild, self.product.parallel, self._again)
 
     async def _again(self, case: Case) -> None:
         """The second run: alone, and with more patience."""
@@ -232,7 +238,7 @@ class Runner:
             return self._done(first)
         second = await play(case, self.product, replace(patience, answer=patience.patient))
         second.first, second.attempts = first.judgement, 2
-        if first.verdict is Verdict.FAIL and second.verdict is Verdict.PASS:
+        if first.verdict in (Verdict.FAIL, Verdict.WARN) and second.verdict is Verdict.PASS:
             text = f"the first run: {first.judgement.explanation}; the second: {second.judgement.explanation}"
             second.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
         self._results[case.id] = second
