@@ -201,11 +201,14 @@ class Server:
         """What it holds now: tasks, threads, descriptors, octets."""
         report = self.running.directory / "holdings.json"
         report.unlink(missing_ok=True)
-        os.kill(self.running.pid, signal.SIGUSR1)
         deadline = time.monotonic() + PATIENCE
+        attempt = 0
         while not report.exists():
+            if attempt % 50 == 0:
+                os.kill(self.running.pid, signal.SIGUSR1)
             assert time.monotonic() < deadline, "the server does not tell what it holds"
             time.sleep(0.01)
+            attempt += 1
         found: dict[str, int] = json.loads(report.read_text())
         return found
 

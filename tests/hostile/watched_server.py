@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -38,8 +39,9 @@ def main() -> None:
     report = Path(settings["report"])
 
     def tell(_number: int, _frame: object) -> None:
-        report.with_suffix(".new").write_text(json.dumps(holdings()))
-        report.with_suffix(".new").rename(report)
+        with suppress(OSError):  # when there is no descriptor left for it
+            report.with_suffix(".new").write_text(json.dumps(holdings()))
+            report.with_suffix(".new").rename(report)
 
     signal.signal(signal.SIGUSR1, tell)
     serve.Limits = partial(Limits, **settings["limits"])
