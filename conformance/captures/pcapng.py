@@ -20,7 +20,8 @@ _SIMPLE_PACKET = 3
 _ENHANCED_PACKET = 6
 _DECRYPTION_SECRETS = 10
 _TLS_KEY_LOG = 0x544C534B
-_OPTION_END, _OPTION_RESOLUTION, _OPTION_OFFSET = 0, 9, 14  # opt_endofopt, if_tsresol, if_tsoffset
+# opt_endofopt, opt_comment, if_tsresol, if_tsoffset
+_OPTION_END, _OPTION_COMMENT, _OPTION_RESOLUTION, _OPTION_OFFSET = 0, 1, 9, 14
 _MIN_BLOCK_OCTETS = 12
 _DEFAULT_RESOLUTION = 6  # microseconds
 _MAX_DECIMAL_RESOLUTION = 30
@@ -187,10 +188,15 @@ class PcapngReader:
 class PcapngWriter:
     """Writes packets to a pcapng file with nanosecond time stamps, little endian, one interface."""
 
-    def __init__(self, file: BinaryIO, link_type: int = 1) -> None:
+    def __init__(self, file: BinaryIO, link_type: int = 1, *, comment: str = "") -> None:
         self._file = file
         self._layouts = LAYOUTS["little"]
-        self._block(_SECTION_HEADER, self._layouts.section.pack(b"\x4d\x3c\x2b\x1a", 1, 0, b"\xff" * 8))
+        section = self._layouts.section.pack(b"\x4d\x3c\x2b\x1a", 1, 0, b"\xff" * 8)
+        if comment:
+            text = comment.encode()
+            section += self._layouts.option.pack(_OPTION_COMMENT, len(text)) + text + bytes(-len(text) % 4)
+            section += self._layouts.option.pack(_OPTION_END, 0)
+        self._block(_SECTION_HEADER, section)
         resolution = self._layouts.option.pack(_OPTION_RESOLUTION, 1) + b"\x09\0\0\0"  # 10 to the power of -9
         end = self._layouts.option.pack(_OPTION_END, 0)
         interface = self._layouts.interface.pack(link_type, 0, 0)
