@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dulcet.services.admission import Admission
     from dulcet.services.association import Association
     from dulcet.services.echo import echo
+    from dulcet.services.find import find
     from dulcet.services.listener import Listener
     from dulcet.services.part10 import read_header
     from dulcet.services.requestor import Peer, associate
@@ -30,6 +31,7 @@ _HOMES = {
     "Association": "services.association",
     "echo": "services.echo",
     "store": "services.store",
+    "find": "services.find",
     "read_header": "services.part10",
     "Acceptor": "services.acceptor",
     "ECHO": "services.acceptor",
@@ -50,6 +52,7 @@ __all__ = [  # noqa: RUF022 - in the order of need
     "Association",
     "echo",
     "store",
+    "find",
     "read_header",
     "Acceptor",
     "ECHO",

@@ -41,6 +41,14 @@ def test_send_a_file(storescp, pydicom_files):
     assert len(storescp.stored_files()) == 1
 
 
+def test_find_studies(dcmqrscp, pydicom_files, dulcet):
+    folder = pydicom_files / "dicomdirtests" / "98892001"
+    assert dulcet("send", "--quiet", dcmqrscp.address, folder).returncode in (0, 1)
+    ran = run("find_studies.py", dcmqrscp.address.ae_title, LOOPBACK, dcmqrscp.address.port, "Doe*")
+    assert ran.returncode == 0, ran.stderr
+    assert "Doe^Peter" in ran.stdout
+
+
 def test_receive_objects(pydicom_files):
     address = PeerAddress(ae_title="EXAMPLE", host=LOOPBACK, port=free_port())
     with peer_directory("example") as directory:
