@@ -141,9 +141,10 @@ class UpperLayer:
                     await self._waiters.park()
                     continue
                 with self._reading():
-                    await self._fill()
                     while (effects := self.connection.next_effects()) is not None:
                         await self.perform(effects)
+                    if self.connection.state is State.STA13:
+                        await self._fill()
         except OSError:
             self.connection.transport_closed()
         finally:

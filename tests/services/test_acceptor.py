@@ -468,7 +468,17 @@ async def test_a_release_that_comes_while_an_operation_goes_on_waits_for_it(scp,
     assert await served.peer.pdu() == AReleaseRP()
     served.peer.close()
     assert await served.end() is None
-    assert served.transitions[-3:] == ["Evt9 AR-7 Sta8", "Evt14 AR-4 Sta13", "Evt17 AR-5 Sta1"]
+    assert served.transitions[-4:] == ["Evt9 AR-7 Sta8", "Evt14 AR-4 Sta13", "Evt10 AA-6 Sta13", "Evt17 AR-5 Sta1"]
+
+
+async def test_an_abort_right_behind_the_release_ends_it(scp, octets, autojump_clock):
+    """Both in one segment: what was received already is performed before more is awaited."""
+    served = scp()
+    await served.associate(octets)
+    await served.peer.send(AReleaseRQ(), AAbort())
+    assert await served.peer.pdu() == AReleaseRP()
+    assert await served.end() is None
+    assert served.transitions[-2:] == ["Evt14 AR-4 Sta13", "Evt16 AA-2 Sta1"]
 
 
 async def test_release_collision_on_the_acceptors_side(streams, raw_peer, octets, nursery, autojump_clock):
