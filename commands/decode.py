@@ -18,7 +18,7 @@ from dulcet.conformance.captures.ladder import Line, Style
 from dulcet.conformance.captures.reader import is_capture, why_no_capture
 from dulcet.conformance.captures.streams import Direction, whole
 from dulcet.conformance.captures.transcript import PDURecord, Transcript
-from dulcet.errors import DecodeError, NoInputError, NotDICOMError
+from dulcet.errors import ConfigurationError, DecodeError, NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.ul.pdu import PDU_TYPES
 
@@ -64,6 +64,9 @@ class Numbers(click.ParamType[frozenset[int]]):
 @click.option("--stream", "streams", type=Numbers(), metavar="N", help="Only these TCP connections: 2, or 0-3,7.")
 @click.option("--pdus", type=Numbers(), metavar="N", help="Only these PDUs of each: 2, or 0-3,7.")
 @click.option("--keylog", type=FILE, metavar="FILE", help="TLS secrets (NSS key log); X.keylog beside X.pcap is found.")
+@click.option(
+    "--html", type=FILE, metavar="FILE", help="Write one HTML page in place of the text; it needs no network."
+)
 def decode(
     source: tuple[str, ...],
     as_json: bool,
@@ -72,6 +75,7 @@ def decode(
     streams: frozenset[int] | None,
     pdus: frozenset[int] | None,
     keylog: Path | None,
+    html: Path | None,
 ) -> int:
     """Read a conversation: each PDU, its fields, the messages, both state machines, and what departs from the standard.
 
@@ -82,7 +86,11 @@ def decode(
     transcript = _transcript(name, octets, path, keylog)
     if streams is not None:
         transcript = _select(transcript, streams)
-    if as_json:
+    if html is not None:
+        if as_json:
+            raise click.UsageError("--html and --json exclude each other")
+        _write_html(html, transcript, streams, pdus)
+    elif as_json:
         for part in sidecar.write(transcript, pdus):
             sys.stdout.write(part)
     else:
@@ -90,6 +98,23 @@ def decode(
         print_lines(text.show(transcript, view), sys.stdout)
     sys.stdout.flush()
     return _exit_code(transcript)
+
+
+def _write_html(
+    path: Path, transcript: Transcript, streams: frozenset[int] | None, pdus: frozenset[int] | None
+) -> None:
+    """One page; `-` is standard output."""
+    from dulcet.conformance.captures.html import to_html
+
+    parts = to_html(transcript, streams=streams, pdus=pdus)
+    if str(path) == _STANDARD_INPUT:
+        sys.stdout.writelines(parts)
+        return
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
+    except OSError as error:
+        raise ConfigurationError(f"can't write {quote(str(path), 200)}: {error.strerror or error}") from error
 
 
 def _read(words: Sequence[str]) -> tuple[Path | None, str, bytes]:
