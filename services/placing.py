@@ -42,8 +42,10 @@ class OnConflict(Enum):
 class StoredObject:
     """An object that is stored."""
 
-    path: Path
+    folder: str
     """Where it is."""
+    name: str
+    """Of its file, in `folder`."""
     octets: int
     """Of its data set."""
     sop_class_uid: str
@@ -55,6 +57,11 @@ class StoredObject:
     """It was there already, the same octet for octet: nothing was written."""
     is_conflict: bool = False
     """Another with the same SOP Instance UID and other contents was there: it lies beside it, or took its place."""
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        return Path(self.folder, self.name)
 
 
 class Placing:
@@ -199,7 +206,8 @@ class Placing:
         """What is told of it."""
         header = self._header
         return StoredObject(
-            path=shard.path / name,
+            folder=shard.path,
+            name=name,
             octets=header.file_size - header.data_set_offset,
             sop_class_uid=header.sop_class_uid,
             sop_instance_uid=header.sop_instance_uid,

@@ -208,6 +208,6 @@ class Shard:
         self.descriptor = descriptor
 
     @property
-    def path(self) -> Path:
+    def path(self) -> str:
         """Where it is."""
-        return self.directory.path / self.name
+        return f"{self.directory.path}/{self.name}"

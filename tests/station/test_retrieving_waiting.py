@@ -31,7 +31,7 @@ class Receiver:
 def arrive(tally, uid, tmp_path, octets=10):
     request = CStoreRQ(affected_sop_class_uid=CT, message_id=1, affected_sop_instance_uid=uid)
     stored = StoredObject(
-        path=tmp_path / uid, octets=octets, sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax_uid="1.2"
+        folder=str(tmp_path), name=uid, octets=octets, sop_class_uid=CT, sop_instance_uid=uid, transfer_syntax_uid="1.2"
     )
     tally(None, request, stored)
 

@@ -29,7 +29,8 @@ def identifier(keys):
 def stored(path: Path, **changed):
     uid = path.stem.partition("~")[0]
     values = {
-        "path": path,
+        "folder": str(path.parent),
+        "name": path.name,
         "octets": 1,
         "sop_class_uid": "1.2",
         "sop_instance_uid": uid,
