@@ -241,6 +241,13 @@ CASES = {
     "B13 a C-ECHO with a data set": (message(1, command({0x0002: VERIFICATION, 0x0100: 0x0030, 0x0110: 1, 0x0800: 1},
                                                         {}), bytes(5000)), ECHOED, ...),
     "B14 a Message ID twice": (echo(7) + echo(7), ECHOED, ECHOED, ...),
+    "B14 a Message ID on two contexts": (
+        store(named("B14 a"))
+        + message(EXPLICIT_CONTEXT, store_command(named("B14 b")), image(named("B14 b"), explicit=True)),
+        STORED,
+        STORED,
+        ...,
+    ),
     "B14 Message ID 0 and 65535": (echo(0) + echo(65535), ECHOED, ECHOED, ...),
     "B14 ten thousand requests at once": (ten_thousand_echoes, *[ECHOED] * 10_000, ...),
     # fragments as they may be

@@ -13,9 +13,9 @@ from dulcet.conformance.kit.stimuli import RELEASE_RP, RELEASE_RQ, UNKNOWN_PDU, 
 from dulcet.services.part10 import encode_header
 from dulcet.services.requestor import Peer
 from dulcet.station.events import Outcome, StoreResult
-from dulcet.station.files import find_files
-from dulcet.station.progress import Transfer
-from dulcet.station.sending import Sender, SendOptions
+from dulcet.station.sending.files import find_files
+from dulcet.station.sending.progress import Transfer
+from dulcet.station.sending.sender import Sender, SendOptions
 
 TIMEOUT = 2.0
 SMALL, LARGE = named("small"), named("large")

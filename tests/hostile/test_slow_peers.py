@@ -4,6 +4,7 @@ The timers stand to each other, and to the drops, as the defaults do: a tenth of
 """
 
 import socket
+from pathlib import Path
 
 import pytest
 import trio
@@ -165,6 +166,27 @@ def test_a_peer_that_never_reads_is_ended(outcomes):
     """The kernel's buffers are filled first; then the write stalls. There is no room left to say why it ends."""
     _, seconds, _ = outcomes["never reads"]
     assert STALL * 0.9 <= seconds <= STALL + ARTIM + 3 * LATE
+
+
+def test_a_host_that_vanishes_is_noticed(server):
+    """TCP keepalive: on an idle association the kernel asks within a minute whether the host is there (proc(5))."""
+
+    async def play():
+        peer = await server.connect()
+        await peer.associate()
+        ours = peer.stream.socket.getsockname()[1]
+        ends = f":{server.port:04X}", f":{ours:04X}"
+        (found,) = [line for line in connections() if (line[1][8:], line[2][8:]) == ends]
+        timer, jiffies = found[5].split(":")
+        assert timer == "02", "the keepalive timer runs"
+        assert int(jiffies, 16) <= 60 * 100
+
+    trio.run(play)
+    server.hang_up()
+
+
+def connections():
+    return [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
 
 
 def test_nothing_is_left_of_what_came_slowly(outcomes, server):
