@@ -60,11 +60,8 @@ class Timers:
 
     def begin_read(self) -> None:
         """A read begins; what passed since the last one was our own time, not the peer's."""
-        gap = trio.current_time() - self._last_read
-        if self._pdu_since is not None:
-            self._pdu_since += gap
         if self._message_since is not None:
-            self._message_since += gap
+            self._message_since += trio.current_time() - self._last_read
 
     def end_read(self) -> None:
         """See `begin_read`."""
@@ -110,9 +107,7 @@ class Timers:
         window = self._limits.min_rate_window
         if window is None:
             return NEVER, Expiry.RATE
-        if self._message_since is None or (
-            now >= self._message_since + window and self._message_octets >= self._limits.min_rate_octets * window
-        ):
+        if self._message_since is None:
             self._message_since, self._message_octets = now, 0
         return self._message_since + window, Expiry.RATE
 

@@ -219,13 +219,15 @@ def octets() -> Octets:
 class MemorySink:
     """Keeps an object in memory and what became of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_write: Callable[[], None] = lambda: None) -> None:
         self.octets = bytearray()
+        self.on_write = on_write
         self.is_finished = False
         self.is_abandoned = False
 
     def write(self, fragment: memoryview) -> None:
         self.octets += fragment
+        self.on_write()
 
     def abandon(self) -> None:
         self.is_abandoned = not self.is_finished
@@ -238,11 +240,13 @@ class MemoryStore:
     sinks: list[MemorySink] = field(default_factory=list)
     seconds: float = 0.0
     """That it takes."""
+    on_write: Callable[[], None] = lambda: None
+    """Called with each fragment."""
     performed: list[int] = field(default_factory=list)
     """Message IDs in the order in which they were done."""
 
     def open(self, association: Any, context: Any, message: Any) -> MemorySink:
-        self.sinks.append(MemorySink())
+        self.sinks.append(MemorySink(self.on_write))
         return self.sinks[-1]
 
     async def perform(self, association: Any, received: Any) -> None:

@@ -268,6 +268,37 @@ async def test_the_least_rate(scp, octets, nursery, per_second, autojump_clock):
     await served.end()
 
 
+@pytest.mark.parametrize(("octets_in_window", "expiry"), [(600, None), (599, Expiry.RATE)])
+async def test_exactly_the_least_rate_is_enough(octets_in_window, expiry, autojump_clock):
+    timers = Timers(Limits(min_rate_octets=10, min_rate_window=60.0))
+    for _ in range(3 if expiry is None else 1):
+        end = timers.deadline(0, is_in_message=True, is_idle=False)
+        assert end == trio.current_time() + 60.0
+        timers.received(500)
+        await trio.sleep(30)
+        timers.received(octets_in_window - 500)
+        assert timers.deadline(0, is_in_message=True, is_idle=False) == end
+        await trio.sleep_until(end)
+        assert timers.why_expired() is expiry
+
+
+async def test_the_time_that_we_take_is_not_the_peers(scp, octets, store, autojump_clock):
+    """A slow disk: each fragment takes ten seconds to be written."""
+    served = scp(min_rate_octets=1024, min_rate_window=60.0)
+    await served.associate(octets)
+    store.on_write = lambda: autojump_clock.jump(10.0)
+    await served.peer.send(octets.store(b"\0\0", is_last=False))
+    for _ in range(10):
+        await trio.testing.wait_all_tasks_blocked()
+        await served.peer.send(octets.data(b"\0\0", is_last=False))
+    await trio.testing.wait_all_tasks_blocked()
+    await served.peer.send(octets.data(b"\0\0"))
+    assert (await served.peer.message()).status == SUCCESS
+    assert trio.current_time() == 120.0
+    served.peer.close()
+    await served.end()
+
+
 async def test_a_message_that_begins_fast_and_stops(scp, octets, autojump_clock):
     served = scp(min_rate_octets=1024, min_rate_window=60.0)
     await served.associate(octets)
