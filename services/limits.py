@@ -32,7 +32,7 @@ class Limits:
     max_associations: int = 32
     max_per_address: int = 8
     max_unassociated: int = 64
-    """Connections without an association yet; the oldest is dropped for a new one."""
+    """Connections without an association yet; for a new one, the oldest of the address with most is dropped."""
     backlog: int = 128
 
 

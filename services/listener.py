@@ -86,7 +86,7 @@ class Listener:
         self._tls = tls
         self._failed_handshake = failed_handshake
         self._associated: Counter[str] = Counter()
-        self._unassociated: dict[trio.CancelScope, None] = {}
+        self._unassociated: dict[trio.CancelScope, str] = {}
         self._in_force: set[Association] = set()
         self._ended = trio.lowlevel.ParkingLot()
         self._draining = False
@@ -141,7 +141,7 @@ class Listener:
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         scope = trio.CancelScope()
-        self._await_association(scope)
+        self._await_association(scope, address)
         admitted: list[str] = []
         in_force: list[Association] = []
 
@@ -163,7 +163,7 @@ class Listener:
 
         def was_refused() -> None:
             give_back()
-            self._await_association(scope)
+            self._await_association(scope, address)
 
         def established(association: Association) -> None:
             in_force.append(association)
@@ -182,11 +182,12 @@ class Listener:
             self._unassociated.pop(scope, None)
             give_back()
 
-    def _await_association(self, scope: trio.CancelScope) -> None:
-        """A connection has no association, or none any more; the one that has been so for longest makes room."""
-        self._unassociated[scope] = None
+    def _await_association(self, scope: trio.CancelScope, address: str) -> None:
+        """A connection has no association, or none any more. Of the address with most, the oldest makes room."""
+        self._unassociated[scope] = address
         if len(self._unassociated) > self._limits.max_unassociated:
-            oldest = next(iter(self._unassociated))
+            ((most, _),) = Counter(self._unassociated.values()).most_common(1)
+            oldest = next(scope for scope, address in self._unassociated.items() if address == most)
             del self._unassociated[oldest]
             oldest.cancel()
 

@@ -55,10 +55,16 @@ def server():
 
 
 def test_three_hundred_silent_connections(server):
-    """64 may wait, each new one takes the place of the oldest; who has something to say has its answer."""
+    """64 may wait, each new one takes the place of the oldest of the same address; who was there before keeps its."""
 
     async def play():
-        peers = [await server.connect(ATTACKER) for _ in range(300)]
+        peers = [await server.connect(ATTACKER) for _ in range(200)]
+        first = await server.connect()
+        peers += [await server.connect(ATTACKER) for _ in range(100)]
+        await first.send(REQUEST.encode() + echo() + RELEASE_RQ)
+        await first.hear(3)
+        assert first.answers == [ACCEPTED, "C-ECHO-RSP(0000H)", "A-RELEASE-RP"]
+        await first.stream.aclose()
         await server.serves_others()
         assert await server.echo(ATTACKER) < PATIENCE
         with trio.fail_after(ARTIM + SLACK + PATIENCE / 10):
