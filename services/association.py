@@ -26,7 +26,8 @@ from dulcet.services.upper_layer import UpperLayer
 from dulcet.ul.connection import Connection, Send
 from dulcet.ul.negotiation import AcceptedContext, Negotiated
 from dulcet.ul.pdata import PresentationDataValue
-from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU, PDataTF
+from dulcet.ul.pdu import AAssociateAC, AAssociateRQ, AnyPDU, AReleaseRP, PDataTF
+from dulcet.ul.table import State
 
 MAX_OPERATIONS = 256  # where the window negotiated is unlimited (PS3.7 D.3.3.3)
 VALUES_AT_ONCE = 256  # of one P-DATA-TF, before others have their turn; most have one
@@ -163,10 +164,17 @@ class Association(UpperLayer):
         return requests.popleft() if requests else responses.popleft()
 
     async def _read_for(self, is_there: Callable[[], object]) -> None:
-        """Read until a response is there; after the peer's A-RELEASE-RQ none can come (PS3.8 7.2.2.1)."""
+        """Read until a response is there; after the peer's A-RELEASE-RQ none can come (PS3.8 7.2.2.1).
+
+        A release is affirmed all the same (PS3.8 7.2.2.4), unless a message is on its way out.
+        """
         await self.read_until(lambda: is_there() or self._release_requested)
         if not is_there():
-            raise PeerProtocolError("the peer asked to release the association before it answered")
+            error = PeerProtocolError("the peer asked to release the association before it answered")
+            if self.connection.state is State.STA8 and not self._send_lock.locked():
+                self.fail(error)
+                await self.perform(self.connection.send(AReleaseRP()))
+            raise error
 
     async def response_or_release(self, message_id: int) -> Received | None:
         """The next response to an outstanding request; None when the peer asks to release the association before it."""

@@ -67,6 +67,7 @@ class Hosted:
         """How many requests were answered."""
         self._assembler = Assembler()
         self._messages: list[Message] = []
+        self._given_early: command_set.CommandSet | None = None
 
     async def read_request(self) -> Outcome:
         """The A-ASSOCIATE-RQ, or what came in its place."""
@@ -116,10 +117,14 @@ class Hosted:
                 self._messages += self._assembler.pdu(seen.octets, seen.time)
             except DecodeError as error:
                 return Outcome("GARBAGE", (), str(error))
+            self._messages = [one for one in self._messages if one.command is not self._given_early]
         return self._messages.pop(0)
 
     async def first_command(self) -> Message | None:
-        """A message as soon as its command set has come, its data set still on the way; None when none comes."""
+        """A message as soon as its command set has come, its data set still on the way; None when none comes.
+
+        `next` does not give it once more when the data set has come.
+        """
         while True:
             seen = await self.peer.next(self.seconds)
             if seen is None or seen.end is not None or seen.octets[0] != 0x04:
@@ -128,6 +133,7 @@ class Hosted:
             if self._messages:
                 return self._messages.pop(0)
             if self._assembler.command is not None:
+                self._given_early = self._assembler.command
                 return Message(self._assembler.context_id, self._assembler.command, None, seen.time)
 
     async def respond(

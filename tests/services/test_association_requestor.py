@@ -333,7 +333,8 @@ async def test_a_release_request_instead_of_a_response(network, octets, autojump
     async def script(peer):
         await peer.message()
         await peer.send(AReleaseRQ())
-        assert await peer.rest() == AAbort(source=0, reason=0).encode()
+        assert await peer.pdu() == AReleaseRP()
+        peer.close()
 
     established(network, octets, script)
     with pytest.raises(PeerProtocolError, match="asked to release the association before it answered"):
