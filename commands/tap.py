@@ -63,8 +63,14 @@ def tap(listen: str, peer: tuple[str, ...], **options: Any) -> int:
     tls = None
     if options["tls_cert"] is not None:
         tls = server_context(cert=options["tls_cert"], key=options["tls_key"], ca=options["tls_ca"])
-    sockets = bind(host, port, backlog=_BACKLOG)
-    return trio.run(_Job(options).run, target, sockets, tls)
+    sockets = bind(host, port, backlog=_BACKLOG)  # first: a port that is taken must not cost an earlier recording
+    try:
+        job = _Job(options)
+    except ConfigurationError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return trio.run(job.run, target, sockets, tls)
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -13,6 +13,8 @@ from dulcet.conformance.captures.streams import Direction
 from dulcet.conformance.replay_compare import Difference, compare
 from dulcet.conformance.replay_script import END, NO_PDU, Close, Hear, Say, Script, Unit, UnitReader
 from dulcet.conformance.tap import reset
+from dulcet.dimse.command_dictionary import TAGS
+from dulcet.dimse.status import Category, categorize
 from dulcet.errors import DecodeError
 from dulcet.ul.pdata import P_DATA_TF_TYPE, PDU_HEADER_OCTETS
 from dulcet.ul.pdu import PDU_TYPES, AAbort, AAssociateAC, AAssociateRQ, AnyPDU, decode_pdu
@@ -20,6 +22,7 @@ from dulcet.ul.pdu import PDU_TYPES, AAbort, AAssociateAC, AAssociateRQ, AnyPDU,
 READ_OCTETS = 64 * 1024
 MAX_PDU_OCTETS = 1 << 24  # of the peer; more is taken for what is no PDU
 _MAX_WAITING = 256  # units that the peer is ahead
+_STATUS = TAGS["status"]
 _LOST = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 _ECHOED = slice(10, 74)  # PS3.8 Table 9-17, octets 11 to 74: returned as they were in the A-ASSOCIATE-RQ
 
@@ -183,7 +186,11 @@ class Player:
         return self._look_at(captured, observed)
 
     def _look_at(self, captured: Unit, observed: Unit) -> str:
-        """What an association PDU means for what is still to be said."""
+        """What an answer means for what is still to be said; why that can't be, or ""."""
+        if _is_pending(captured) and not _is_pending(observed):
+            return f"the peer ended the operation with this {observed.name}, the capture has more answers to it"
+        if _is_pending(observed) and not _is_pending(captured):
+            return f"the peer has more answers than this {observed.name}, with which the capture ends the operation"
         pdu = _decoded(observed)
         if not isinstance(pdu, AAssociateRQ | AAssociateAC):
             return ""
@@ -245,6 +252,11 @@ class Player:
             await act()
         except _LOST:
             return
+
+
+def _is_pending(unit: Unit) -> bool:
+    status = None if unit.message is None else unit.message.values.get(_STATUS)
+    return isinstance(status, int) and categorize(status) is Category.PENDING
 
 
 def _accepted(answer: AAssociateAC) -> set[int]:

@@ -6,6 +6,7 @@ through. TLS on either side is the proxy's own: observers see the clear text, an
 session open, the end of one side ends a side that speaks TLS.
 """
 
+import os
 import socket
 import ssl
 import struct
@@ -24,6 +25,7 @@ from dulcet.errors import AssociationError, PeerUnavailableError, TLSError, Unkn
 CHUNK_OCTETS = DEFAULT_SEGMENT_OCTETS  # what is read at once is one segment of the recording
 CONNECT_SECONDS = 30.0  # for the peer to take the connection, and for a TLS handshake
 LAST_WORDS_SECONDS = 1.0  # for what a side said before it reset the connection to be passed on
+ACCEPT_PAUSE = 0.1  # seconds, when the process has no descriptor left for another connection
 MAX_CONNECTIONS = 256
 _LOST = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -185,16 +187,17 @@ class Tap:
                 nursery.start_soon(self._accept, listener, nursery)
 
     async def _accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        while True:
-            place = object()
-            await self._places.acquire_on_behalf_of(place)
-            try:
-                stream = await listener.accept()
-            except OSError:  # no descriptor left, for a while
-                self._places.release_on_behalf_of(place)
-                await trio.sleep(0.1)
-                continue
-            nursery.start_soon(self._serve_one, stream, place)
+        async with listener:
+            while True:
+                place = object()
+                await self._places.acquire_on_behalf_of(place)
+                try:
+                    stream = await listener.accept()
+                except OSError:  # no descriptor left, for a while
+                    self._places.release_on_behalf_of(place)
+                    await trio.sleep(ACCEPT_PAUSE)
+                    continue
+                nursery.start_soon(self._serve_one, stream, place)
 
     async def _serve_one(self, stream: trio.SocketStream, place: object) -> None:
         try:
@@ -244,7 +247,8 @@ async def connect(peer: TappedPeer) -> tuple[Address, trio.abc.Stream]:
         raise UnknownHostError(f"the name {peer.host!r} has no address ({error.strerror or error})") from error
     except OSError as error:
         causes = getattr(error.__cause__, "exceptions", (error.__cause__ or error,))
-        reason = getattr(causes[0], "strerror", None) or str(error)
+        number = getattr(causes[0], "errno", None)
+        reason = os.strerror(number) if number else str(error)
         raise PeerUnavailableError(f"{where} can't be reached: {reason}") from error
     address = address_of(stream.socket.getpeername())
     if peer.tls is None:
