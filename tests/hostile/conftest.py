@@ -39,7 +39,7 @@ def server(request, kit):
     """A server for all the cases of a module, with the module's OPTIONS."""
     options = getattr(request.module, "OPTIONS", ())
     with kit.serving("--max-associations", "100", "--max-per-address", "100", *options) as server:
-        server.idle = server.holdings()
+        server.settle()
         trio.run(server.echo)
         yield server
 

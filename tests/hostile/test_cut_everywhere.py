@@ -50,7 +50,7 @@ def server():
     options = ("--idle-timeout", TIMER, "--pdu-timeout", TIMER, "--max-associations", 1000, "--max-per-address", 1000)
     limits = {"min_rate_window": TIMER, "max_unassociated": 1000}
     with serving("--artim", str(TIMER), *map(str, options), limits=limits) as server:
-        server.idle = server.holdings()
+        server.settle()
         trio.run(server.echo)
         yield server
 

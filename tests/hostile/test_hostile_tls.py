@@ -30,7 +30,7 @@ def files(tmp_path_factory):
 def server(files):
     tls = ("--tls-cert", files / f"ours-{LOOPBACK}", "--tls-ca", files / "ours.ca", "--max-per-address", "100")
     with serving(*map(str, tls), limits={"tls_handshake": HANDSHAKE}) as server:
-        server.idle = server.holdings()
+        server.settle()
         yield server
 
 

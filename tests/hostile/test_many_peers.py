@@ -46,7 +46,7 @@ FLOOD_SECONDS = 1.0
 def server():
     """With the default limits, but for ARTIM."""
     with serving("--max-object", "100G") as server:
-        server.idle = server.holdings()
+        server.settle()
         trio.run(server.echo)
         yield server
 
@@ -233,7 +233,7 @@ def test_others_are_served_while_all_that_one_address_may_have_is_at_full_speed(
 def test_a_process_without_descriptors_recovers():
     """EMFILE at accept(2): new ones wait in the queue, and have their turn when others go (after ARTIM, here)."""
     with serving("--max-per-address", "100", descriptors=40) as server:
-        server.idle = server.holdings()
+        server.settle()
 
         async def play():
             first = await server.connect()

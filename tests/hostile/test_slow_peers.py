@@ -34,7 +34,7 @@ ABORTED = ["A-ABORT(0,0)", "closed"]
 def server():
     options = ("--artim", ARTIM, "--idle-timeout", IDLE, "--pdu-timeout", PDU, "--max-per-address", 30)
     with serving(*map(str, options), limits={"min_rate_window": RATE, "write_stall": STALL}) as server:
-        server.idle = server.holdings()
+        server.settle()
         trio.run(server.echo)
         yield server
 
