@@ -18,7 +18,7 @@ from dulcet.conformance.kit.session import Selection
 from dulcet.conformance.kit.session import test_acceptor as run_on_acceptor
 from dulcet.conformance.kit.verdict import Verdict
 
-ACCEPTOR = Path(__file__).with_name("kit_acceptor.py")
+ACCEPTOR = tuple(Path(__file__).with_name(f"{name}.py") for name in ("kit_acceptor_messages", "kit_acceptor"))
 AT_ONCE = 4
 PATIENCE = Patience(answer=0.5, settle=0.02, patient=1.5, artim=2.0, artim_declared=True, artim_margin=2.0)
 """Short: the acceptor is in this process."""
@@ -197,19 +197,20 @@ def under(case_id: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def test_every_switch_of_the_acceptor_is_tried():
-    switches = set(re.findall(r'has\("([a-z0-9-]+)"\)', ACCEPTOR.read_text()))
+    switches = {word for path in ACCEPTOR for word in re.findall(r'has\("([a-z0-9-]+)"\)', path.read_text())}
     assert switches == set(MUTANTS) | ELSEWHERE
 
 
 @pytest.fixture(scope="module")
 def kit_acceptor() -> ModuleType:
-    """The module with the faulty acceptor."""
-    spec = spec_from_file_location("kit_acceptor", ACCEPTOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    """The module with the faulty acceptor; what it imports is loaded before it."""
+    for path in ACCEPTOR:
+        spec = spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module  # for the import, and for dataclasses, which look their module up
+        spec.loader.exec_module(module)
     return module
 
 
