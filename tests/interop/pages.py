@@ -7,8 +7,10 @@ a line for anything, and how long something took is not compared. A block of ano
 
 import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from dulcet.conformance.peers.address import free_port
 ROOT = Path(dulcet.__file__).parent
 PAGES = ROOT / "docs"
 PORTS = ("11112", "11113", "10104")
-SECONDS = 120
+SECONDS = 90
 MARK = "=== step"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\.\.\.|(?<![\w.])\d+(?:\.\d+)?(?= ?(?:ms|s|MB/s)\b)")
@@ -26,8 +28,6 @@ LISTENS = (
     "for _ in $(seq 100); do dulcet echo -q ANY@127.0.0.1:{port} >/dev/null 2>&1 && code=0 || code=$?; "
     "[ $code -eq 69 ] || break; done"
 )
-
-END = 'running=$(jobs -p); [ -z "$running" ] || kill $running'
 
 
 @dataclass
@@ -37,6 +37,9 @@ class Step:
     command: str
     shown: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
+
+    def __str__(self):
+        return "\n".join([f"$ {self.command}", "shown:", *self.shown, "printed:", *self.printed])
 
 
 @dataclass
@@ -84,7 +87,7 @@ def is_as_shown(shown, printed):
 
 
 def _line(line):
-    exact = [re.escape(part) for part in VARIABLE.split(line.rstrip())]
+    exact = [re.sub(r"(?:\\ ){2,}", r"\\s+", re.escape(part)) for part in VARIABLE.split(line.rstrip())]
     return "".join(map("".join, zip(exact, [*map(_anything, VARIABLE.findall(line.rstrip())), ""], strict=True)))
 
 
@@ -92,7 +95,7 @@ def _anything(variable):
     return r"[^\n]*" if variable == "..." else r"[\d.]+"
 
 
-def read(text, folder, **environment):
+def read(text, folder):
     """Read the page in `folder`, where the checkout's `tests` and `examples` are too."""
     ports = {port: str(free_port()) for port in PORTS}
     moved = text
@@ -102,28 +105,42 @@ def read(text, folder, **environment):
         (folder / name).symlink_to(ROOT / name)
     for name, contents in files(moved).items():
         (folder / name).write_text(contents)
-    steps = console(moved)
-    done = subprocess.run(
-        ["bash", "-m", "-c", "\n".join(["exec 2>&1; set -e", *_typed(steps), f"echo '{MARK} {len(steps)}'", END])],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DULCET_NODES": str(folder / "nodes.toml"),
-            "DULCET_CONFIG": os.devnull,
-            "NO_COLOR": "1",
-            "COLUMNS": "200",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    parts = re.split(rf"^{MARK} \d+$\n?", done.stdout, flags=re.MULTILINE)[1:]
+    steps = console(text)
+    script = "\n".join(["exec 2>&1; set -e", *_typed(console(moved))])
+    settings = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DULCET_NODES": str(folder / "nodes.toml"),
+        "DULCET_CONFIG": os.devnull,
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+    }
+    code, output = _run(script, folder, settings)
+    parts = re.split(rf"^{MARK} \d+$\n?", output, flags=re.MULTILINE)[1:]
     for step, part in zip(steps, parts, strict=False):
-        step.printed = part.splitlines()
-    return Reading(steps, done.returncode, done.stdout + done.stderr)
+        step.printed = _as_on_the_page(part, ports).splitlines()
+    return Reading(steps, code, output)
+
+
+def _as_on_the_page(output, ports):
+    for port, free in ports.items():
+        output = output.replace(free, port)
+    return output
+
+
+def _run(script, folder, settings):
+    """Exit code and output. Servers that the page started end with it, and what they forked does, too."""
+    with (folder / "output.txt").open("w+b") as output:
+        shell = subprocess.Popen(
+            ["bash", "-c", script], cwd=folder, env=settings, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            code = shell.wait(SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
+        output.seek(0)
+        return code, output.read().decode()
 
 
 def _typed(steps):
