@@ -295,7 +295,8 @@ def _fits(sending: _Machine, receiving: _Machine, pdu_type: int, source: int, ev
     """Whether a PDU can be sent and is no surprise to who receives it."""
     action = TRANSITIONS.get((event, receiving.state))
     is_surprise = action is None or bool(_ABORTING.intersection(action.steps))
-    return sending.can_send(pdu_type, source) and (event is Event.EVT19 or not is_surprise)
+    can_be_sent = pdu_type not in SENT or sending.can_send(pdu_type, source)  # what is no PDU, anybody can send
+    return can_be_sent and (event is Event.EVT19 or not is_surprise)
 
 
 def is_provider_rejection(later: Sequence[tuple[int, int]]) -> bool:

@@ -9,21 +9,26 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from dulcet.conformance.captures import html as page
-from dulcet.conformance.captures.build import read_octets
+from dulcet.conformance.captures.build import read_capture, read_octets
 from dulcet.conformance.captures.fields import fields_of
 from dulcet.conformance.captures.html import to_html
+from dulcet.conformance.captures.machines import Machines, Side
 from dulcet.conformance.captures.streams import Direction, whole
+from dulcet.errors import NotDICOMError
 from dulcet.ul.pdata import PresentationDataValue
 from dulcet.ul.pdu import AReleaseRQ, PDataTF
+from dulcet.ul.table import Event
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 NAMES = sorted({path.stem.split("__")[0]: path.stem for path in sorted(CAPTURES.glob("*.pcap"))}.values())
 """One capture of each scenario."""
 
+SMALL = [name for name in NAMES if (CAPTURES / f"{name}.pcap").stat().st_size < 20_000]
 VOID = {"meta", "input", "br"}
 
 
@@ -219,3 +224,27 @@ def test_a_browser_opens_it_and_marks_a_field(recording, tmp_path):
     assert sorted(set(marked)) == list(range(10, 26))
     assert len(marked) == 2 * 16
     assert re.search(r'class="l0 pinned on"[^>]* aria-pressed="true"', entry)
+
+
+def test_what_is_no_pdu_after_the_other_side_was_lost():
+    """The machines of a page with octets that no table knows, while half of the conversation is missing."""
+    machines = Machines()
+    machines.forget(Side.ACCEPTOR)
+    assert machines.pdu(1, 0, Side.REQUESTOR, 1) is None
+    assert machines.pdu(2, 0, Side.REQUESTOR, 0, is_valid=False) is None
+    assert [step.event for step in machines.steps(2)] == [Event.EVT19]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_capture_with_any_octets_changed_has_a_page(seed, recording):
+    chance = Random(seed)
+    octets = bytearray(recording(chance.choice(SMALL)).octets)
+    for _ in range(chance.choice((1, 3, 30))):
+        octets[chance.randrange(24, len(octets))] = chance.choice((0, 60, 255, chance.randrange(256)))
+    try:
+        transcript = read_capture("<changed>", bytes(octets))
+    except NotDICOMError:
+        return
+    parsed, text = page_of(transcript)
+    assert text.isascii()
+    assert [tag for tag, _ in parsed.elements].count("script") == 1
