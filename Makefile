@@ -74,7 +74,7 @@ crash: $(READY)
 	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS)
 
 docs: $(VENV)/.dulcet-docs-ready
-	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W -E --keep-going --quiet -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
 $(VENV)/.dulcet-docs-ready: $(READY)

@@ -26,10 +26,10 @@ from dulcet.errors import DulcetError, NoInputError
 from dulcet.escape import quote
 from dulcet.services.commitment import MAX_REFERENCES, CommitmentRequest, Reference
 from dulcet.services.requestor import Peer
-from dulcet.station.committing import CommitmentSettings, answers, commit, new_request
+from dulcet.station.archive.committing import CommitmentSettings, answers, commit, new_request
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
-from dulcet.station.files import find_files
-from dulcet.station.found import FileToSend
+from dulcet.station.sending.files import find_files
+from dulcet.station.sending.found import FileToSend
 
 EXIT_PARTLY_FAILED = 1
 _PAIR = re.compile(r"([0-9.]+):([0-9.]+)")

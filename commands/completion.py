@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from dulcet.station.configuration import node_book_path
-from dulcet.station.node_book import names, tags
+from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.node_book import names, tags
 
 COMPLETION_VARIABLE = "_DULCET_COMPLETE"
 

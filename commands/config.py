@@ -9,14 +9,14 @@ import click
 
 from dulcet.commands.settings import GENERAL, WITHOUT_SETTINGS, InForce, Settings
 from dulcet.escape import quote
-from dulcet.station.configuration import (
+from dulcet.station.book.configuration import (
     CONFIGURATION_VARIABLE,
     NODE_BOOK_VARIABLE,
     configuration_path,
     node_book_path,
 )
-from dulcet.station.spelling import did_you_mean
-from dulcet.station.toml_file import toml_value
+from dulcet.station.book.spelling import did_you_mean
+from dulcet.station.book.toml_file import toml_value
 
 _OTHER_VARIABLES = (CONFIGURATION_VARIABLE, NODE_BOOK_VARIABLE, "DULCET_DEBUG")
 _OF_TESTS = ("DULCET_PEER_", "DULCET_REQUIRE_PEERS", "DULCET_PYNETDICOM")

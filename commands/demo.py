@@ -18,7 +18,7 @@ from dulcet.conformance.peers.orthanc import orthanc
 from dulcet.conformance.peers.process import find_executable
 from dulcet.errors import DulcetError
 from dulcet.escape import quote
-from dulcet.station.files import FileToSend, find_files
+from dulcet.station.sending.files import FileToSend, find_files
 
 READY_PATIENCE = 20.0  # seconds
 IMAGES = "dicomdirtests"  # studies of three patients that pydicom brings for its own tests

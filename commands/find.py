@@ -33,11 +33,11 @@ from dulcet.dimse.status import PENDING_WITH_WARNING
 from dulcet.errors import ConfigurationError, DecodeError, DulcetError
 from dulcet.services.find import Matches
 from dulcet.services.requestor import Peer
-from dulcet.services.responses import was_cancelled
+from dulcet.services.retrieving.responses import was_cancelled
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
-from dulcet.station.query_events import FindEnded
-from dulcet.station.query_hints import hints
-from dulcet.station.query_output import (
+from dulcet.station.query.query_events import FindEnded
+from dulcet.station.query.query_hints import hints
+from dulcet.station.query.query_output import (
     CSVOutput,
     DICOMFileOutput,
     EventOutput,
@@ -45,8 +45,8 @@ from dulcet.station.query_output import (
     TableOutput,
     discard_output,
 )
-from dulcet.station.query_plan import LEVELS, Asked, Query
-from dulcet.station.querying import Asking, Conversation, QuerySettings, asking, check_before
+from dulcet.station.query.query_plan import LEVELS, Asked, Query
+from dulcet.station.query.querying import Asking, Conversation, QuerySettings, asking, check_before
 
 EXIT_PARTLY_FAILED = 1
 _WORDS = {level: word for word, level in LEVELS.items()}

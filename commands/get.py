@@ -17,13 +17,13 @@ from dulcet.commands.options import (
 from dulcet.commands.query_options import asked, how_to_associate, one_peer
 from dulcet.commands.retrieval_options import storage, storage_classes, storage_options, unique_key_options
 from dulcet.services.get import STORAGE_BY_USE
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream
-from dulcet.station.query_plan import Asked
-from dulcet.station.retrieving_single import SingleRetrieval
-from dulcet.station.retrieving_tally import Tally
+from dulcet.station.query.query_plan import Asked
+from dulcet.station.retrieval.retrieving_single import SingleRetrieval
+from dulcet.station.retrieval.retrieving_tally import Tally
 
 MAX_REASONS = 3
 

@@ -25,8 +25,8 @@ def index(directory: Path, rebuild: bool, as_json: bool, quiet: bool) -> int:
     """
     import sqlite3
 
-    from dulcet.station.index import Index
-    from dulcet.station.vault import SHARDS
+    from dulcet.station.archive.index import Index
+    from dulcet.station.archive.vault import SHARDS
 
     if not directory.is_dir():
         raise NoInputError(f"there is no directory {directory}")

@@ -28,12 +28,12 @@ from dulcet.commands.retrieval_options import (
 )
 from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
-from dulcet.station.query_plan import Asked
-from dulcet.station.retrieving import Attempt
-from dulcet.station.retrieving_progress import show_status
-from dulcet.station.retrieving_single import SingleRetrieval
+from dulcet.station.query.query_plan import Asked
+from dulcet.station.retrieval.retrieving import Attempt
+from dulcet.station.retrieval.retrieving_progress import show_status
+from dulcet.station.retrieval.retrieving_single import SingleRetrieval
 
 
 @click.command()

@@ -11,12 +11,12 @@ from dulcet.commands.completion import NODE_NAME, TAG
 from dulcet.commands.node_import import import_nodes
 from dulcet.commands.options import FILE, split_peers
 from dulcet.errors import ConfigurationError
-from dulcet.station.configuration import node_book_path
-from dulcet.station.node_book import NodeBook
-from dulcet.station.node_editing import change_node_book, with_fields, with_nodes, without_nodes
-from dulcet.station.nodes import FIELDS, QUERY_ROOTS, RETRIEVE_METHODS, FieldError, Node, parse_address
-from dulcet.station.snippets import PRODUCTS, snippet
-from dulcet.station.toml_file import toml_value
+from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.node_editing import change_node_book, with_fields, with_nodes, without_nodes
+from dulcet.station.book.nodes import FIELDS, QUERY_ROOTS, RETRIEVE_METHODS, FieldError, Node, parse_address
+from dulcet.station.book.snippets import PRODUCTS, snippet
+from dulcet.station.book.toml_file import toml_value
 
 EXIT_FAULTS = 78
 MAX_PDU = click.IntRange(4096, 16 * 1024 * 1024)

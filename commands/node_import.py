@@ -8,11 +8,11 @@ import click
 
 from dulcet.commands.options import FILE
 from dulcet.escape import quote
-from dulcet.station.configuration import node_book_path
-from dulcet.station.node_book import NodeBook
-from dulcet.station.node_editing import change_node_book
-from dulcet.station.node_formats import READERS
-from dulcet.station.node_import import Fate, Importable, apply, plan, read_nodes
+from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.node_editing import change_node_book
+from dulcet.station.book.node_formats import READERS
+from dulcet.station.book.node_import import Fate, Importable, apply, plan, read_nodes
 
 EXIT_PARTLY = 1
 

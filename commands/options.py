@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from dulcet.errors import ConfigurationError, NoInputError
-from dulcet.station.nodes import check_ae_title
+from dulcet.station.book.nodes import check_ae_title
 from dulcet.ul.items import Item, UserIdentityRQ
 
 F = TypeVar("F", bound=Callable[..., Any])

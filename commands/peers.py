@@ -13,9 +13,9 @@ from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, is_given,
 from dulcet.errors import DulcetError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
-from dulcet.station.configuration import node_book_path
-from dulcet.station.node_book import NodeBook
-from dulcet.station.nodes import Node, is_address, parse_address
+from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.nodes import Node, is_address, parse_address
 
 _TLS_OPTIONS = ("tls", "tls_ca", "tls_cert", "tls_key")
 _PREFERENCES = {"via": "retrieve", "root": "query_root", "charset": "character_set"}

@@ -12,13 +12,13 @@ from dulcet.commands.options import FILE, F, tls_client, user_identity
 from dulcet.commands.peers import peers, preferences
 from dulcet.errors import ConfigurationError
 from dulcet.services.find import QueryOptions
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
-from dulcet.station.query_dates import date_range
-from dulcet.station.query_files import merged
-from dulcet.station.query_keys import from_words
-from dulcet.station.query_plan import LEVELS, Asked
-from dulcet.station.querying import Conversation, QuerySettings
+from dulcet.station.query.query_dates import date_range
+from dulcet.station.query.query_files import merged
+from dulcet.station.query.query_keys import from_words
+from dulcet.station.query.query_plan import LEVELS, Asked
+from dulcet.station.query.querying import Conversation, QuerySettings
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 

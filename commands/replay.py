@@ -29,7 +29,7 @@ from dulcet.errors import NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.listener import bind
 from dulcet.services.tls import server_context
-from dulcet.station.nodes import is_address
+from dulcet.station.book.nodes import is_address
 
 EXIT_DIFFERENT = 1
 _SHOWN = 200  # characters of a value

@@ -14,8 +14,8 @@ from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN, explain
 from dulcet.dimse.uids import STORAGE_SOP_CLASSES
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
-from dulcet.station.retrieving import Attempt
-from dulcet.station.spelling import did_you_mean
+from dulcet.station.book.spelling import did_you_mean
+from dulcet.station.retrieval.retrieving import Attempt
 
 EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 1, 66
 MAX_NAMES = 10

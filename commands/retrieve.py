@@ -35,19 +35,19 @@ from dulcet.commands.retrieval_options import (
 )
 from dulcet.errors import ConfigurationError, DulcetError, NoInputError
 from dulcet.services.admission import AllowedPeer
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream, JSONLinesWriter
-from dulcet.station.query_plan import Asked
-from dulcet.station.querying import Conversation, QuerySettings, check_before
-from dulcet.station.retrieving import WAYS, RetrieveOptions, Retriever
-from dulcet.station.retrieving_events import Advice
-from dulcet.station.retrieving_faults import faults
-from dulcet.station.retrieving_progress import show_status
-from dulcet.station.retrieving_report import RetrieveReport
-from dulcet.station.retrieving_tally import Tally
+from dulcet.station.query.query_plan import Asked
+from dulcet.station.query.querying import Conversation, QuerySettings, check_before
+from dulcet.station.retrieval.retrieving import WAYS, RetrieveOptions, Retriever
+from dulcet.station.retrieval.retrieving_events import Advice
+from dulcet.station.retrieval.retrieving_faults import faults
+from dulcet.station.retrieval.retrieving_progress import show_status
+from dulcet.station.retrieval.retrieving_report import RetrieveReport
+from dulcet.station.retrieval.retrieving_tally import Tally
 
 DEFAULT_PORT = 11112  # what `dulcet serve` listens on, so that an archive needs to know one port
 _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "images": Level.IMAGE}

@@ -27,10 +27,10 @@ from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
-from dulcet.station.files import FileToSend, Problem, Unusable, find_files
-from dulcet.station.progress import Transfer, show_progress
-from dulcet.station.report import SendReport
-from dulcet.station.sending import Sender, SendOptions
+from dulcet.station.sending.files import FileToSend, Problem, Unusable, find_files
+from dulcet.station.sending.progress import Transfer, show_progress
+from dulcet.station.sending.report import SendReport
+from dulcet.station.sending.sender import Sender, SendOptions
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 EXIT_NOT_DICOM, EXIT_NO_INPUT = 65, 66

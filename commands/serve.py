@@ -13,8 +13,8 @@ from dulcet.services.admission import Admission, AllowedPeer
 from dulcet.services.limits import Limits
 from dulcet.services.listener import bind
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
-from dulcet.station.archive_settings import ArchiveSettings
-from dulcet.station.configuration import node_book_path
+from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.book.configuration import node_book_path
 from dulcet.station.server import ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH

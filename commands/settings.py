@@ -19,9 +19,9 @@ from click.core import ParameterSource
 
 from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
-from dulcet.station.configuration import read_configuration
-from dulcet.station.spelling import did_you_mean
-from dulcet.station.toml_file import TOMLFile
+from dulcet.station.book.configuration import read_configuration
+from dulcet.station.book.spelling import did_you_mean
+from dulcet.station.book.toml_file import TOMLFile
 
 GENERAL_TABLE = "dulcet"
 GENERAL = ("aet", "port", "directory")

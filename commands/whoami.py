@@ -9,11 +9,11 @@ import click
 from dulcet.commands.completion import PEER
 from dulcet.commands.options import DEFAULT_AE_TITLE, ae_title, is_given
 from dulcet.commands.settings import in_force
-from dulcet.station.configuration import node_book_path
-from dulcet.station.node_book import NodeBook
-from dulcet.station.nodes import Node, is_address, parse_address
-from dulcet.station.own_address import address_towards, own_addresses, own_host_name
-from dulcet.station.snippets import OurSide
+from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.nodes import Node, is_address, parse_address
+from dulcet.station.book.own_address import address_towards, own_addresses, own_host_name
+from dulcet.station.book.snippets import OurSide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,7 @@ html_theme_options = {
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": False, "no-value": True}
+autodoc_default_options = {"members": True, "no-value": True}
 python_use_unqualified_type_names = True
 
 BLOCK = re.compile(r"^\s*```")
@@ -48,6 +48,8 @@ def plain_docstring(_app: object, _what: str, _name: str, _obj: object, _options
     """dulcet's docstrings are plain text with `names`: made safe reStructuredText; code stays."""
     shown: list[str] = []
     is_code = False
+    if lines and lines[0].startswith("Alias for field number"):  # a NamedTuple says this by itself
+        lines.clear()
     for line in lines:
         if BLOCK.match(line):
             is_code = not is_code

@@ -33,9 +33,9 @@ from dulcet.dimse.uids import (
 from dulcet.errors import DecodeError, OperationFailedError, PeerProtocolError
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import BytesSource, IdentifierSink
-from dulcet.services.elements import Element, Elements, encode_elements, padded, read_elements
-from dulcet.services.identifiers import RETRIEVE_AE_TITLE, value_text
-from dulcet.services.query import Refusal
+from dulcet.services.querying.elements import Element, Elements, encode_elements, padded, read_elements
+from dulcet.services.querying.identifiers import RETRIEVE_AE_TITLE, value_text
+from dulcet.services.querying.query import Refusal
 from dulcet.services.value_representations import tag_text
 from dulcet.ul.items import RoleSelection
 

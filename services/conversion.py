@@ -19,8 +19,8 @@ from dulcet.dimse.transfer_syntaxes import (
 )
 from dulcet.dimse.uids import name_of
 from dulcet.errors import ConversionError
-from dulcet.services.inflation import InflationLimits, inflate
-from dulcet.services.transcoding import Encoding, transcode
+from dulcet.services.converting.inflation import InflationLimits, inflate
+from dulcet.services.converting.transcoding import Encoding, transcode
 
 if TYPE_CHECKING:
     from types import TracebackType

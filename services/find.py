@@ -21,8 +21,8 @@ from dulcet.dimse.uids import (
 )
 from dulcet.errors import NoAcceptedContextError
 from dulcet.services.association import Association, Received
-from dulcet.services.identifiers import Identifier, Keys, encode_identifier
-from dulcet.services.responses import FOR_EVER, Patience, Responses, failure, identifier_of
+from dulcet.services.querying.identifiers import Identifier, Keys, encode_identifier
+from dulcet.services.retrieving.responses import FOR_EVER, Patience, Responses, failure, identifier_of
 from dulcet.ul.items import PresentationContextRQ, SOPClassExtendedNegotiation
 from dulcet.ul.negotiation import AcceptedContext
 

@@ -23,9 +23,9 @@ from dulcet.services.acceptor import Operation, open_sink, perform
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Sink
 from dulcet.services.find import UID_LIST_SYNTAXES, context_for
-from dulcet.services.identifiers import Keys, encode_identifier
-from dulcet.services.responses import FOR_EVER, Patience
-from dulcet.services.retrieve import Retrieval
+from dulcet.services.querying.identifiers import Keys, encode_identifier
+from dulcet.services.retrieving.responses import FOR_EVER, Patience
+from dulcet.services.retrieving.retrieve import Retrieval
 from dulcet.ul.items import PresentationContextRQ, RoleSelection
 from dulcet.ul.negotiation import AcceptedContext
 

@@ -12,9 +12,9 @@ from dulcet.dimse.message import MEDIUM
 from dulcet.dimse.messages import CMoveRQ, CMoveRSP
 from dulcet.services.association import Association
 from dulcet.services.find import UID_LIST_SYNTAXES, context_for, find_contexts
-from dulcet.services.identifiers import Keys, encode_identifier
-from dulcet.services.responses import FOR_EVER, Patience
-from dulcet.services.retrieve import Retrieval
+from dulcet.services.querying.identifiers import Keys, encode_identifier
+from dulcet.services.retrieving.responses import FOR_EVER, Patience
+from dulcet.services.retrieving.retrieve import Retrieval
 from dulcet.ul.items import PresentationContextRQ
 
 

@@ -17,7 +17,7 @@ from dulcet.dimse.transfer_syntaxes import (
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from dulcet.errors import DecodeError, NotDICOMError
-from dulcet.services.data_set_walk import DataSetWalk
+from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.services.value_representations import UNDEFINED_LENGTH, VRS_WITH_16_BIT_LENGTH, VRS_WITH_32_BIT_LENGTH
 from dulcet.ul.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 

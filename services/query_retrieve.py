@@ -26,22 +26,22 @@ from dulcet.errors import ArchiveError
 from dulcet.escape import quote
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
-from dulcet.services.attributes import (
+from dulcet.services.data_sets import BytesSource, IdentifierSink
+from dulcet.services.part10 import Part10Header
+from dulcet.services.querying.attributes import (
     COMBINED_DATE_TIME,
     FIND_MODELS,
     GET_MODELS,
     MOVE_MODELS,
     RELATIONAL,
 )
-from dulcet.services.data_sets import BytesSource, IdentifierSink
-from dulcet.services.identifiers import Identifier
-from dulcet.services.match_encoding import MatchEncoder
-from dulcet.services.moving import Move, Route
-from dulcet.services.operation_watch import Watch, watched
-from dulcet.services.part10 import Part10Header
-from dulcet.services.query import Refusal, Retrieval, Search, read_retrieval, read_search
-from dulcet.services.query_models import Model
-from dulcet.services.suboperations import Choice, ObjectToSend, RetrieveLimits, SubOperations, Transfer
+from dulcet.services.querying.identifiers import Identifier
+from dulcet.services.querying.match_encoding import MatchEncoder
+from dulcet.services.querying.query import Refusal, Retrieval, Search, read_retrieval, read_search
+from dulcet.services.querying.query_models import Model
+from dulcet.services.retrieving.moving import Move, Route
+from dulcet.services.retrieving.operation_watch import Watch, watched
+from dulcet.services.retrieving.suboperations import Choice, ObjectToSend, RetrieveLimits, SubOperations, Transfer
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
 

@@ -13,12 +13,12 @@ import trio
 from dulcet.dimse.status import INVALID_SOP_INSTANCE, OUT_OF_RESOURCES, SOP_CLASS_NOT_SUPPORTED
 from dulcet.dimse.uids import MAX_UID_CHARACTERS, is_valid_uid
 from dulcet.errors import StorageError
-from dulcet.services.disk_space import DiskSpace
-from dulcet.services.durability import DISK_THREADS, Directly, Durability, EachDurably, Keeper, Together
-from dulcet.services.file_system import FileSystem
-from dulcet.services.incoming import IncomingObject, Shelf
-from dulcet.services.placing import OnConflict, StoredObject
-from dulcet.services.storage_directory import StorageDirectory, out_of_resources
+from dulcet.services.storing.disk_space import DiskSpace
+from dulcet.services.storing.durability import DISK_THREADS, Directly, Durability, EachDurably, Keeper, Together
+from dulcet.services.storing.file_system import FileSystem
+from dulcet.services.storing.incoming import IncomingObject, Shelf
+from dulcet.services.storing.placing import OnConflict, StoredObject
+from dulcet.services.storing.storage_directory import StorageDirectory, out_of_resources
 
 __all__ = ["Durability", "IncomingObject", "OnConflict", "Storage", "StorageOptions", "StoredObject"]
 

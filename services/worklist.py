@@ -17,14 +17,14 @@ from dulcet.dimse.uids import MODALITY_WORKLIST
 from dulcet.errors import ArchiveError, DecodeError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
-from dulcet.services.character_sets import encode_text
 from dulcet.services.data_sets import BytesSource
-from dulcet.services.elements import Element, Elements, encode_elements, padded
-from dulcet.services.identifiers import SINGLE_TEXT_VRS, SPECIFIC_CHARACTER_SET, Identifier, value_text
-from dulcet.services.matching import Key, Kind, combined, compile_key
-from dulcet.services.operation_watch import Watch, watched
-from dulcet.services.query import TIMEZONE_OFFSET, Refusal
 from dulcet.services.query_retrieve import QueryLimits, identifier_of, send_refusal
+from dulcet.services.querying.character_sets import encode_text
+from dulcet.services.querying.elements import Element, Elements, encode_elements, padded
+from dulcet.services.querying.identifiers import SINGLE_TEXT_VRS, SPECIFIC_CHARACTER_SET, Identifier, value_text
+from dulcet.services.querying.matching import Key, Kind, combined, compile_key
+from dulcet.services.querying.query import TIMEZONE_OFFSET, Refusal
+from dulcet.services.retrieving.operation_watch import Watch, watched
 from dulcet.services.value_representations import tag_text
 
 ITEMS_BETWEEN_TURNS = 50  # matched in some 5 ms

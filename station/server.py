@@ -26,13 +26,13 @@ from dulcet.services.listener import Listener
 from dulcet.services.storage import Durability, Storage, StorageOptions, StoredObject
 from dulcet.services.storage_scp import storage_operation
 from dulcet.services.tls import server_context
-from dulcet.station.archive_settings import ArchiveSettings
+from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.reasons import explain_rejection
 
 if TYPE_CHECKING:
-    from dulcet.station.archive_services import ArchiveServices
+    from dulcet.station.archive.archive_services import ArchiveServices
 
 EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promised any more
 ONE_SIGNAL = 0.25  # seconds: who signals a whole process group reaches a worker twice, once through its parent
@@ -161,7 +161,7 @@ class _Server:
         settings = self._settings
         if not settings.archive.is_wanted:
             return None
-        from dulcet.station.archive_services import ArchiveServices
+        from dulcet.station.archive.archive_services import ArchiveServices
 
         return ArchiveServices(settings.archive, settings.storage, settings.ae_title, self._log, is_first=is_first)
 

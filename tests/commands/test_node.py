@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dulcet.station.snippets import PRODUCTS
+from dulcet.station.book.snippets import PRODUCTS
 
 BOOK = """\
 # ours

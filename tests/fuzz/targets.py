@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dulcet.dimse.messages import UnacceptableMessage, decode_message
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
 from dulcet.errors import DecodeError
-from dulcet.services.data_set_walk import DataSetWalk
+from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.ul.connection import Connection, Effect, Indicate, IndicateProviderAbort, Send
 from dulcet.ul.items import (
     ApplicationContext,

@@ -10,8 +10,8 @@ import pytest
 from dulcet.conformance.peers.address import LOOPBACK, free_port
 from dulcet.conformance.peers.orthanc import orthanc as run_orthanc
 from dulcet.conformance.peers.ours import PROGRAM, dulcet_serve
-from dulcet.station.own_address import address_towards
-from dulcet.station.snippets import OurSide, snippet
+from dulcet.station.book.own_address import address_towards
+from dulcet.station.book.snippets import OurSide, snippet
 
 SECONDS = 60
 

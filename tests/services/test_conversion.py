@@ -300,7 +300,7 @@ def test_only_a_dictionary_question_imports_pydicom(tmp_path):
     """The ordinary conversion, from an explicit transfer syntax, does not pay for pydicom."""
     program = """
 import sys, tempfile
-from dulcet.services.transcoding import Encoding, transcode
+from dulcet.services.converting.transcoding import Encoding, transcode
 implicit = Encoding(explicit=False, little_endian=True)
 explicit = Encoding(explicit=True, little_endian=True)
 for octets, source, target in (

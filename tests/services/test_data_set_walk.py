@@ -17,8 +17,8 @@ from dulcet.dimse.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from dulcet.errors import DecodeError
-from dulcet.services.data_set_walk import DataSetWalk
 from dulcet.services.part10 import read_header
+from dulcet.services.storing.data_set_walk import DataSetWalk
 
 TEST_DATA = Path(pydicom.__file__).parent / "data"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"

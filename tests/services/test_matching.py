@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dulcet.services.matching import MAX_KEY_CHARACTERS, Kind, combined, compile_key, wild_card
+from dulcet.services.querying.matching import MAX_KEY_CHARACTERS, Kind, combined, compile_key, wild_card
 
 MATCHES = [
     # Single value: exact and case-sensitive, padding is no part of it

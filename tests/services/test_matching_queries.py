@@ -6,16 +6,16 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from dulcet.services.attributes import (
+from dulcet.services.querying.attributes import (
     ATTRIBUTES,
     BY_NAME,
     PATIENT_STUDY_ONLY,
     extended_negotiation,
 )
-from dulcet.services.identifiers import Identifier, encode_identifier
-from dulcet.services.match_encoding import MatchEncoder
-from dulcet.services.query import Refusal, read_retrieval, read_search
-from dulcet.services.query_models import PATIENT_ROOT, STUDY_ROOT, Level
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
+from dulcet.services.querying.match_encoding import MatchEncoder
+from dulcet.services.querying.query import Refusal, read_retrieval, read_search
+from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT, Level
 
 LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 NAME, DATE, TIME, MODALITY = 0x00100010, 0x00080020, 0x00080030, 0x00080060

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dulcet.errors import ConversionError
-from dulcet.services import transcoding
-from dulcet.services.transcoding import MAX_SEQUENCE_DEPTH, Encoding, transcode
+from dulcet.services.converting import transcoding
+from dulcet.services.converting.transcoding import MAX_SEQUENCE_DEPTH, Encoding, transcode
 
 IMPLICIT = Encoding(explicit=False, little_endian=True)
 EXPLICIT = Encoding(explicit=True, little_endian=True)

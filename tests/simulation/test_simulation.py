@@ -19,10 +19,11 @@ from simulated.senders import live
 from simulated.world import Violation, WiredListener
 
 from dulcet.errors import UnconfirmedError
-from dulcet.services import placing, storage_scp
-from dulcet.services.incoming import IncomingObject
-from dulcet.services.storage_directory import StorageDirectory
+from dulcet.services import storage_scp
 from dulcet.services.store import PendingStore, Stored
+from dulcet.services.storing import placing
+from dulcet.services.storing.incoming import IncomingObject
+from dulcet.services.storing.storage_directory import StorageDirectory
 
 SEEDS = int(os.environ.get("DULCET_SEEDS", "2000"))
 BATCHES = 20
@@ -114,7 +115,7 @@ async def lets_an_error_out(end, buffer):
         raise trio.BrokenResourceError from error
 
 
-def keeps_a_place(listener, scope):
+def keeps_a_place(listener, scope, *_):
     listener._unassociated[scope] = listener._unassociated[trio.CancelScope()] = None
 
 

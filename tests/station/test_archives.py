@@ -7,8 +7,8 @@ import zlib
 import pytest
 
 from dulcet.errors import NoInputError, SourceError
-from dulcet.station import archives
-from dulcet.station.files import FileToSend, Problem, find_files
+from dulcet.station.sending import archives
+from dulcet.station.sending.files import FileToSend, Problem, find_files
 
 
 def found(*paths):
@@ -198,7 +198,7 @@ def test_a_zip_file_that_got_shorter_is_said(zip_file, part10):
 def test_a_full_disk_is_said_when_a_member_is_unpacked(zip_file, part10, monkeypatch):
     file = only(zip_file({"image": part10()}))
     with open("/dev/full", "r+b", buffering=0) as full:
-        monkeypatch.setattr("dulcet.station.archives.tempfile.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("dulcet.station.sending.archives.tempfile.TemporaryFile", lambda **_: full)
         with pytest.raises(SourceError, match="it can't be unpacked: No space left on device"), file.open():
             pass
 

@@ -6,7 +6,7 @@ import platformdirs
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station.configuration import configuration_path, node_book_path, read_configuration
+from dulcet.station.book.configuration import configuration_path, node_book_path, read_configuration
 
 
 @pytest.mark.parametrize("directory", ["/somewhere", "", "  "])
@@ -18,7 +18,7 @@ def test_the_place_is_the_one_that_platformdirs_knows(monkeypatch, directory):
 
 
 def test_other_systems_have_other_places(monkeypatch):
-    monkeypatch.setattr("dulcet.station.configuration.sys.platform", "darwin")
+    monkeypatch.setattr("dulcet.station.book.configuration.sys.platform", "darwin")
     monkeypatch.setattr("platformdirs.user_config_path", lambda name, appauthor: Path("/Library") / name)
     assert configuration_path({}) == Path("/Library/dulcet/dulcet.toml")
 

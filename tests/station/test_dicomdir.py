@@ -5,7 +5,7 @@ import os
 import pydicom
 import pytest
 
-from dulcet.station.files import FileToSend, Problem, Unusable, find_files
+from dulcet.station.sending.files import FileToSend, Problem, Unusable, find_files
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 

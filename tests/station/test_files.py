@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from dulcet.errors import NoInputError
-from dulcet.station.files import FileToSend, Problem, Unusable, find_files
+from dulcet.station.sending.files import FileToSend, Problem, Unusable, find_files
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 
@@ -148,7 +148,7 @@ def test_an_error_of_the_operating_system_is_a_sentence(tmp_path, part10, monkey
     def refuse(*_arguments):
         raise error
 
-    monkeypatch.setattr("dulcet.station.found.os.open", refuse)
+    monkeypatch.setattr("dulcet.station.sending.found.os.open", refuse)
     item = only(path)
     assert item.problem is Problem.UNREADABLE
     assert item.reason in ("there is no permission to read it", "it can't be read: Input/output error")
@@ -275,7 +275,7 @@ def test_a_file_that_became_a_folder_or_a_pipe_is_said(tmp_path, part10):
 def test_ordinary_files_are_found_without_pydicom(tmp_path, part10):
     (tmp_path / "image").write_bytes(part10())
     program = (
-        "import sys; from dulcet.station.files import find_files; "
+        "import sys; from dulcet.station.sending.files import find_files; "
         "print(len(list(find_files(sys.argv[1:]))), 'pydicom' in sys.modules, 'rich' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
@@ -292,6 +292,6 @@ def test_each_file_is_opened_once(tmp_path, part10, monkeypatch):
         opened.append(path)
         return really_open(path, *arguments)
 
-    monkeypatch.setattr("dulcet.station.found.os.open", count)
+    monkeypatch.setattr("dulcet.station.sending.found.os.open", count)
     assert len(found(tmp_path)) == 10
     assert len(opened) == 10

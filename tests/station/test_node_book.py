@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station.node_book import NodeBook, names
+from dulcet.station.book.node_book import NodeBook, names
 
 BOOK = """\
 # Our peers
@@ -146,7 +146,7 @@ def test_ten_thousand_nodes_are_no_trouble(path):
 def test_reading_needs_neither_tomlkit_nor_the_network(path):
     book(path)
     code = (
-        "import sys, pathlib; from dulcet.station.node_book import NodeBook;"
+        "import sys, pathlib; from dulcet.station.book.node_book import NodeBook;"
         f"NodeBook.read(pathlib.Path({os.fspath(path)!r})).find('PACS1');"
         "print(sorted({'tomlkit', 'trio', 'rich', 'pydicom', 'difflib', 'tomllib'} & set(sys.modules)))"
     )

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station import node_editing
-from dulcet.station.node_book import NodeBook
-from dulcet.station.node_editing import HEAD, change_node_book, with_fields, with_nodes, without_nodes
-from dulcet.station.nodes import Node
+from dulcet.station.book import node_editing
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.node_editing import HEAD, change_node_book, with_fields, with_nodes, without_nodes
+from dulcet.station.book.nodes import Node
 
 BOOK = """\
 # Our peers, by Erika

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dulcet.errors import ConfigurationError, NoInputError
-from dulcet.station import node_import
-from dulcet.station.node_book import NodeBook
-from dulcet.station.node_editing import with_nodes
-from dulcet.station.node_formats import READERS, recognize
-from dulcet.station.node_import import Fate, apply, plan, read_nodes
-from dulcet.station.nodes import Node
-from dulcet.station.snippets import PRODUCTS, OurSide, snippet
+from dulcet.station.book import node_import
+from dulcet.station.book.node_book import NodeBook
+from dulcet.station.book.node_editing import with_nodes
+from dulcet.station.book.node_formats import READERS, recognize
+from dulcet.station.book.node_import import Fate, apply, plan, read_nodes
+from dulcet.station.book.nodes import Node
+from dulcet.station.book.snippets import PRODUCTS, OurSide, snippet
 
 ORTHANC = """\
 /**

@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from dulcet.errors import PeerUnavailableError, UnknownHostError
-from dulcet.station import own_address
-from dulcet.station.own_address import address_towards, own_addresses
-from dulcet.station.snippets import PRODUCTS, OurSide, snippet
+from dulcet.station.book import own_address
+from dulcet.station.book.own_address import address_towards, own_addresses
+from dulcet.station.book.snippets import PRODUCTS, OurSide, snippet
 
 US = OurSide(ae_title="Erika's WS", address="192.0.2.7", port=11112)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station import nodes
-from dulcet.station.nodes import FIELDS, FieldError, Node, is_address, is_node_name, parse_address
-from dulcet.station.spelling import did_you_mean, nearest
+from dulcet.station.book import nodes
+from dulcet.station.book.nodes import FIELDS, FieldError, Node, is_address, is_node_name, parse_address
+from dulcet.station.book.spelling import did_you_mean, nearest
 
 MINIMAL = {"ae_title": "ORTHANC", "host": "192.168.1.20", "port": 4242}
 

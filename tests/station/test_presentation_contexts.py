@@ -15,8 +15,8 @@ from dulcet.dimse.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN as IMPLICIT,
 )
 from dulcet.services.part10 import Part10Header
-from dulcet.station.files import FileToSend
-from dulcet.station.presentation_contexts import MAX_CONTEXTS, ContextChoice, choose, plan_associations
+from dulcet.station.sending.files import FileToSend
+from dulcet.station.sending.presentation_contexts import MAX_CONTEXTS, ContextChoice, choose, plan_associations
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import AcceptedContext, Negotiated
 

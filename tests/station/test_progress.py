@@ -7,8 +7,8 @@ import threading
 import pytest
 import trio
 
-from dulcet.station import progress
-from dulcet.station.progress import PaceMeter, Transfer, describe, duration, show_progress, wants_bar
+from dulcet.station.sending import progress
+from dulcet.station.sending.progress import PaceMeter, Transfer, describe, duration, show_progress, wants_bar
 
 
 class Terminal(io.StringIO):
@@ -207,6 +207,6 @@ async def test_a_narrow_terminal_gets_one_line(autojump_clock, monkeypatch):
 
 
 def test_rich_is_imported_only_for_a_bar():
-    program = "import sys; import dulcet.station.progress; print('rich' in sys.modules)"
+    program = "import sys; import dulcet.station.sending.progress; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

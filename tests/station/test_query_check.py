@@ -2,10 +2,10 @@
 
 import pytest
 
-from dulcet.services.query_models import PATIENT_ROOT, STUDY_ROOT, WORKLIST, Level
-from dulcet.station.query_check import objections, retrieval_objections
-from dulcet.station.query_keys import from_words
-from dulcet.station.query_plan import Asked, plan
+from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT, WORKLIST, Level
+from dulcet.station.query.query_check import objections, retrieval_objections
+from dulcet.station.query.query_keys import from_words
+from dulcet.station.query.query_plan import Asked, plan
 
 STUDY = "StudyInstanceUID=1.2"
 SERIES = "SeriesInstanceUID=1.2.3"

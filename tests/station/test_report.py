@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dulcet.station.events import AssociationRejected, Outcome, StoreResult, Summary
-from dulcet.station.report import MAX_NAMES, MAX_REASONS, SendReport
+from dulcet.station.sending.report import MAX_NAMES, MAX_REASONS, SendReport
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

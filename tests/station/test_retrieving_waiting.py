@@ -7,14 +7,14 @@ import trio
 
 from dulcet.dimse.messages import CStoreRQ
 from dulcet.errors import OperationFailedError, PeerTimeoutError, StorageError
-from dulcet.services.placing import StoredObject
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
-from dulcet.services.retrieve import SubOperations
-from dulcet.station.querying import Conversation, QuerySettings
-from dulcet.station.retrieving import Attempt, RetrieveOptions, Retriever
-from dulcet.station.retrieving_tally import Tally
-from dulcet.station.retrieving_targets import Target
+from dulcet.services.retrieving.retrieve import SubOperations
+from dulcet.services.storing.placing import StoredObject
+from dulcet.station.query.querying import Conversation, QuerySettings
+from dulcet.station.retrieval.retrieving import Attempt, RetrieveOptions, Retriever
+from dulcet.station.retrieval.retrieving_tally import Tally
+from dulcet.station.retrieval.retrieving_targets import Target
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PEER = Peer(host="pacs.example", port=104, ae_title="PACS")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dulcet.errors import ConfigurationError
-from dulcet.station import toml_file
-from dulcet.station.toml_file import TOMLFile, statements
+from dulcet.station.book import toml_file
+from dulcet.station.book.toml_file import TOMLFile, statements
 
 EVERYTHING = '''# head
 a = 1

@@ -20,9 +20,9 @@ from dulcet.conformance.peers.orthanc import orthanc as run_orthanc
 from dulcet.conformance.peers.ours import PROGRAM, dulcet_serve
 from dulcet.conformance.peers.process import RunningPeer, executable, find_executable, how_to_install
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
-from dulcet.services.elements import Element, encode_elements, padded
 from dulcet.services.part10 import encode_header
-from dulcet.station.vault import path_of
+from dulcet.services.querying.elements import Element, encode_elements, padded
+from dulcet.station.archive.vault import path_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ROOT = "1.2.826.0.1.3680043.9.7.5"

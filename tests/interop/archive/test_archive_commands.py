@@ -22,7 +22,9 @@ def small_vault(tmp_path, vault):
     return directory
 
 
-@pytest.mark.parametrize("module", ["sqlite3", "pydicom", "dulcet.services.query_retrieve", "dulcet.station.index"])
+@pytest.mark.parametrize(
+    "module", ["sqlite3", "pydicom", "dulcet.services.query_retrieve", "dulcet.station.archive.index"]
+)
 def test_a_plain_server_imports_nothing_of_the_archive(module):
     code = (
         "import sys; from dulcet.commands.serve import serve; import dulcet.station.server, dulcet.services.storage;"

@@ -23,10 +23,10 @@ from dulcet.dimse.uids import (
 from dulcet.services.acceptor import Acceptor, Operation
 from dulcet.services.admission import Admission
 from dulcet.services.data_sets import BytesSource
-from dulcet.services.identifiers import Identifier, encode_identifier
 from dulcet.services.limits import Limits
 from dulcet.services.listener import Listener, bind
 from dulcet.services.part10 import encode_header
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.store import store
 from dulcet.ul.items import PresentationContextRQ

@@ -7,16 +7,16 @@ import pytest
 import trio
 
 from dulcet.errors import NoAcceptedContextError, PeerUnavailableError
-from dulcet.services.query_models import Level
+from dulcet.services.querying.query_models import Level
 from dulcet.services.storage import Durability, Storage, StorageOptions
 from dulcet.services.storage_scp import storage_operation
-from dulcet.station.query_plan import Asked
-from dulcet.station.querying import Conversation, QuerySettings
-from dulcet.station.retrieving import RetrieveOptions, Retriever
-from dulcet.station.retrieving_events import Arrival
-from dulcet.station.retrieving_faults import faults
-from dulcet.station.retrieving_report import RetrieveReport
-from dulcet.station.retrieving_tally import Tally
+from dulcet.station.query.query_plan import Asked
+from dulcet.station.query.querying import Conversation, QuerySettings
+from dulcet.station.retrieval.retrieving import RetrieveOptions, Retriever
+from dulcet.station.retrieval.retrieving_events import Arrival
+from dulcet.station.retrieval.retrieving_faults import faults
+from dulcet.station.retrieval.retrieving_report import RetrieveReport
+from dulcet.station.retrieval.retrieving_tally import Tally
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ async def test_an_archive_that_is_not_there(archive, study, retrieve, port):
 async def test_objects_that_can_not_be_stored_here(archive, study, retrieve, port, monkeypatch):
     one = study(number=1)
     there = await archive(one, destinations={"DULCET": port})
-    monkeypatch.setattr("dulcet.services.disk_space.DiskSpace.begin", refuse)
+    monkeypatch.setattr("dulcet.services.storing.disk_space.DiskSpace.begin", refuse)
     outcome = await retrieve(there, one, via="move")
     assert outcome.counts == {"refused": 5}
     assert "5 objects came and could not be stored here: the disk is full" in outcome.said

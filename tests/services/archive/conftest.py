@@ -17,14 +17,14 @@ from dulcet.dimse.uids import (
     STUDY_ROOT_MOVE,
     VERIFICATION,
 )
-from dulcet.services.attributes import extended_negotiation
-from dulcet.services.identifiers import encode_identifier
 from dulcet.services.part10 import encode_header, read_header
 from dulcet.services.query_retrieve import Page, QueryLimits, QueryRetrieve
+from dulcet.services.querying.attributes import extended_negotiation
+from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.services.requestor import Peer
-from dulcet.services.suboperations import RetrieveLimits
-from dulcet.station.destinations import Destination, choose_for_requestor
-from dulcet.station.found import FileToSend
+from dulcet.services.retrieving.suboperations import RetrieveLimits
+from dulcet.station.archive.destinations import Destination, choose_for_requestor
+from dulcet.station.sending.found import FileToSend
 from dulcet.ul.items import PresentationContextRQ, RoleSelection
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AReleaseRP

@@ -16,12 +16,12 @@ from dulcet.dimse.uids import (
     STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE,
 )
 from dulcet.services import commitment
-from dulcet.services.identifiers import encode_identifier
 from dulcet.services.part10 import encode_header
-from dulcet.station import commitments as module
-from dulcet.station.commitments import Commitments
-from dulcet.station.destinations import Destinations
-from dulcet.station.vault import path_of
+from dulcet.services.querying.identifiers import encode_identifier
+from dulcet.station.archive import commitments as module
+from dulcet.station.archive.commitments import Commitments
+from dulcet.station.archive.destinations import Destinations
+from dulcet.station.archive.vault import path_of
 from dulcet.ul.items import PresentationContextRQ, RoleSelection
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateAC, AReleaseRP, AReleaseRQ

@@ -21,8 +21,8 @@ from dulcet.services.commitment import (
     encode_result,
     read_result,
 )
-from dulcet.services.identifiers import encode_identifier
-from dulcet.station.committing import CommitmentSettings, answers, commit, new_request
+from dulcet.services.querying.identifiers import encode_identifier
+from dulcet.station.archive.committing import CommitmentSettings, answers, commit, new_request
 from dulcet.ul.negotiation import AcceptedContext
 from dulcet.ul.pdu import AReleaseRP, AReleaseRQ
 

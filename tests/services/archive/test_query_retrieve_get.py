@@ -9,7 +9,7 @@ from pydicom.filereader import read_dataset
 from dulcet.dimse.messages import CGetRQ, CStoreRQ, CStoreRSP
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, STUDY_ROOT_GET
 from dulcet.services.association import Received
-from dulcet.services.suboperations import RetrieveLimits, SubOperations
+from dulcet.services.retrieving.suboperations import RetrieveLimits, SubOperations
 from dulcet.ul.negotiation import AcceptedContext
 from dulcet.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 

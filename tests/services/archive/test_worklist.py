@@ -15,11 +15,11 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from dulcet.dimse.messages import CCancelRQ, CFindRQ
 from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, MODALITY_WORKLIST
 from dulcet.errors import ArchiveError, ConfigurationError
-from dulcet.services.identifiers import encode_identifier
 from dulcet.services.query_retrieve import QueryLimits
+from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.services.worklist import WorklistQuery
-from dulcet.station import worklist_folder
-from dulcet.station.worklist_folder import WorklistFolder, read_item
+from dulcet.station.archive import worklist_folder
+from dulcet.station.archive.worklist_folder import WorklistFolder, read_item
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateAC

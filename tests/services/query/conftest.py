@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dulcet.dimse.messages import CCancelRQ
-from dulcet.services.identifiers import Identifier, encode_identifier
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
 from dulcet.ul.pdu import AReleaseRP, AReleaseRQ
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dulcet.services.character_sets import decode_text, encode_text
-from dulcet.services.identifiers import Identifier, encode_identifier
+from dulcet.services.querying.character_sets import decode_text, encode_text
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 NAME, SOP_INSTANCE = 0x00100010, 0x00080018

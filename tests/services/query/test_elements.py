@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.filereader import read_dataset
 
 from dulcet.errors import DecodeError
-from dulcet.services.elements import Element, encode_elements, padded, read_elements
+from dulcet.services.querying.elements import Element, encode_elements, padded, read_elements
 
 IMPLICIT, EXPLICIT, BIG, DEFLATED = (f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
 NAME, STEPS, MODALITY, ROWS, TEXT = 0x00100010, 0x00400100, 0x00080060, 0x00280010, 0x0040A160

@@ -16,7 +16,7 @@ from dulcet.errors import (
 from dulcet.services.data_sets import MAX_IDENTIFIER_OCTETS
 from dulcet.services.find import find, find_contexts
 from dulcet.services.requestor import associate
-from dulcet.services.responses import FOR_EVER, Patience
+from dulcet.services.retrieving.responses import FOR_EVER, Patience
 from dulcet.ul.pdu import AAbort, AReleaseRQ
 
 CONTEXTS = find_contexts([STUDY_ROOT_FIND])

@@ -10,12 +10,12 @@ from dulcet.dimse.uids import STORAGE_SOP_CLASSES, STUDY_ROOT_GET, VERIFICATION
 from dulcet.errors import ConnectionLostError, PeerTimeoutError, StorageError
 from dulcet.services.find import UID_LIST_SYNTAXES
 from dulcet.services.get import COMPRESSED, STORAGE_BY_USE, UNCOMPRESSED, get, get_contexts, receivable
-from dulcet.services.placing import StoredObject
 from dulcet.services.requestor import associate
-from dulcet.services.responses import FOR_EVER, Patience
-from dulcet.services.retrieve import SubOperations
+from dulcet.services.retrieving.responses import FOR_EVER, Patience
+from dulcet.services.retrieving.retrieve import SubOperations
 from dulcet.services.storage import Durability, Storage, StorageOptions
 from dulcet.services.storage_scp import storage_operation
+from dulcet.services.storing.placing import StoredObject
 from dulcet.ul.items import RoleSelection
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"

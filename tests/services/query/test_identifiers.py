@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from dulcet.errors import ConfigurationError, DecodeError
-from dulcet.services.identifiers import (
+from dulcet.services.querying.identifiers import (
     Identifier,
     encode_identifier,
     keyword_of,
@@ -136,7 +136,8 @@ def test_names():
 
 def test_an_identifier_in_explicit_vr_is_read_without_pydicom():
     program = (
-        "import sys; from dulcet.services.find import find; from dulcet.services.identifiers import Identifier;"
+        "import sys; from dulcet.services.find import find;"
+        "from dulcet.services.querying.identifiers import Identifier;"
         f" assert Identifier({encode_identifier({STUDY: '1.2.3'}, EXPLICIT)!r}, {EXPLICIT!r}).text({STUDY}) == '1.2.3';"
         " sys.exit('pydicom' in sys.modules)"
     )

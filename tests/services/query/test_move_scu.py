@@ -7,11 +7,11 @@ from dulcet.dimse.messages import CMoveRQ
 from dulcet.dimse.uids import STUDY_ROOT_MOVE
 from dulcet.errors import ConnectionLostError, PeerProtocolError, PeerTimeoutError
 from dulcet.services.data_sets import MAX_IDENTIFIER_OCTETS
-from dulcet.services.identifiers import encode_identifier
 from dulcet.services.move import move, move_contexts
+from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.services.requestor import associate
-from dulcet.services.responses import FOR_EVER, Patience
-from dulcet.services.retrieve import SubOperations
+from dulcet.services.retrieving.responses import FOR_EVER, Patience
+from dulcet.services.retrieving.retrieve import SubOperations
 
 IMPLICIT = "1.2.840.10008.1.2"
 CONTEXTS = move_contexts([STUDY_ROOT_MOVE])

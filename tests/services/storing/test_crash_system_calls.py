@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dulcet.services.file_system import FileSystem
 from dulcet.services.storage import Durability, OnConflict
+from dulcet.services.storing.file_system import FileSystem
 
 PATIENCE = 60.0  # seconds
 
@@ -79,7 +79,7 @@ def test_acknowledged_means_durable_in_the_order_of_system_calls(tmp_path, trace
         system_calls.check_order(calls, answer, re.search(r"1\.2\.\d+", answer.text)[0], directory)
     is_grouped = durability == "batch" and FileSystem.can_sync_file_system
     assert is_grouped == any(call.name == "syncfs" for call in calls)
-    names = [re.search(r'<([^>]*)>, "([^"]*)", 0\)', call.text) for call in calls if call.name == "linkat"]
+    names = [re.search(r'<([^>]*)>, "([^"]*)", 0\b', call.text) for call in calls if call.name == "linkat"]
     assert all(re.fullmatch(r"1\.2\.\d(~[0-9a-f]{12})?\.dcm", name[2]) for name in names)
 
 

@@ -29,9 +29,9 @@ from hypothesis import strategies as st
 
 from dulcet.dimse.uids import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import ConfigurationError, StorageError
-from dulcet.services import placing, storage_directory
 from dulcet.services.part10 import read_header
 from dulcet.services.storage import Durability, OnConflict, Storage, StorageOptions
+from dulcet.services.storing import placing, storage_directory
 
 TEST_DATA = Path(pydicom.__file__).parent / "data"
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -15,8 +15,8 @@ import pytest
 import trio
 
 from dulcet.errors import StorageError
-from dulcet.services.durability import DISK_THREADS
 from dulcet.services.storage import Durability, OnConflict, StoredObject
+from dulcet.services.storing.durability import DISK_THREADS
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PATIENCE = 20.0  # seconds, for what happens at once

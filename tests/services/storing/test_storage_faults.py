@@ -282,7 +282,7 @@ def tmpfs(tmp_path):
 async def test_refusals_are_truthful_on_a_real_disk_that_is_full(
     tmpfs, open_storage, receive, make_object, stored_data_set, durability, octets, monkeypatch
 ):
-    monkeypatch.setattr("dulcet.services.disk_space.MIN_FREE_INODES", 0)
+    monkeypatch.setattr("dulcet.services.storing.disk_space.MIN_FREE_INODES", 0)
     storage = open_storage(directory=tmpfs / "stored", durability=durability)
     acknowledged, refused = {}, 0
     for number in range(100):

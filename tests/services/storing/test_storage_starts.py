@@ -2,7 +2,7 @@
 
 import os
 
-from dulcet.services.file_system import FileSystem
+from dulcet.services.storing.file_system import FileSystem
 
 
 class Beaten(FileSystem):

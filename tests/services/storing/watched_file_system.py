@@ -3,7 +3,7 @@
 import os
 import threading
 
-from dulcet.services.file_system import FileSystem
+from dulcet.services.storing.file_system import FileSystem
 
 OPERATIONS = (
     "open",

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from dulcet.services.file_system import FileSystem
+from dulcet.services.storing.file_system import FileSystem
 
 _numbers = itertools.count(1)
 

@@ -12,11 +12,12 @@ from simulated.world import Violation, World
 
 from dulcet.dimse.status import SUCCESS
 from dulcet.errors import DulcetError, PeerUnavailableError
-from dulcet.services import placing, requestor
+from dulcet.services import requestor
 from dulcet.services.echo import echo
 from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.store import start_store
+from dulcet.services.storing import placing
 from dulcet.ul.items import AsynchronousOperationsWindow
 
 LONGEST = 1e7  # seconds of the mock clock that a seed may take

@@ -8,7 +8,7 @@ import trio
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dulcet.station.vault import path_of
+from dulcet.station.archive.vault import path_of
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

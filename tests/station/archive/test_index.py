@@ -15,13 +15,13 @@ from pydicom.uid import (
 )
 
 from dulcet.errors import ArchiveError, ConfigurationError
-from dulcet.services.attributes import BY_TAG
-from dulcet.services.identifiers import Identifier, encode_identifier
-from dulcet.services.query import read_retrieval, read_search
-from dulcet.services.query_models import PATIENT_ROOT, STUDY_ROOT
-from dulcet.station.index import FILE_NAME, PAGE_ROWS, Index
-from dulcet.station.index_schema import MIGRATIONS
-from dulcet.station.vault import SHARDS, Entry, Unreadable, path_of, read_entry
+from dulcet.services.querying.attributes import BY_TAG
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
+from dulcet.services.querying.query import read_retrieval, read_search
+from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT
+from dulcet.station.archive.index import FILE_NAME, PAGE_ROWS, Index
+from dulcet.station.archive.index_schema import MIGRATIONS
+from dulcet.station.archive.vault import SHARDS, Entry, Unreadable, path_of, read_entry
 
 LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 NAME, DATE, MODALITIES = 0x00100010, 0x00080020, 0x00080061

@@ -6,8 +6,8 @@ import pytest
 
 from dulcet.dimse.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import DecodeError
-from dulcet.services.head import MAX_ELEMENTS, MAX_VALUE_OCTETS, WINDOW_OCTETS, read_head
 from dulcet.services.part10 import Part10Header
+from dulcet.services.querying.head import MAX_ELEMENTS, MAX_VALUE_OCTETS, WINDOW_OCTETS, read_head
 
 NAME, ID, ROWS = 0x00100010, 0x00100020, 0x00280010
 WANTED = frozenset({NAME, ID, ROWS})

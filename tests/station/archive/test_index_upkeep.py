@@ -8,15 +8,15 @@ import trio
 from trio.testing import MockClock
 
 from dulcet.errors import ArchiveError
-from dulcet.services.identifiers import Identifier, encode_identifier
-from dulcet.services.placing import StoredObject
-from dulcet.services.query import read_retrieval, read_search
-from dulcet.services.query_models import STUDY_ROOT
-from dulcet.station import archive as archive_module
-from dulcet.station import vault as vault_module
-from dulcet.station.archive import VaultArchive
-from dulcet.station.destinations import Destinations
-from dulcet.station.index import FILE_NAME
+from dulcet.services.querying.identifiers import Identifier, encode_identifier
+from dulcet.services.querying.query import read_retrieval, read_search
+from dulcet.services.querying.query_models import STUDY_ROOT
+from dulcet.services.storing.placing import StoredObject
+from dulcet.station.archive import keeping as archive_module
+from dulcet.station.archive import vault as vault_module
+from dulcet.station.archive.destinations import Destinations
+from dulcet.station.archive.index import FILE_NAME
+from dulcet.station.archive.keeping import VaultArchive
 
 IMPLICIT = "1.2.840.10008.1.2"
 LEVEL, STUDY = 0x00080052, 0x0020000D

@@ -1,0 +1,1 @@
+"""How a data set gets into another transfer syntax. The door is `services.conversion`."""

@@ -1,0 +1,1 @@
+"""What C-MOVE and C-GET have in common: several responses, sub-operations, cancellation."""

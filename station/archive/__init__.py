@@ -1,0 +1,1 @@
+"""What is stored, searched and sent: index, destinations, commitments, worklist."""

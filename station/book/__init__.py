@@ -1,0 +1,1 @@
+"""The node book and the configuration file."""

@@ -1,0 +1,1 @@
+"""Queries as people ask them, and their matches as people read them."""

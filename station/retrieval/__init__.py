@@ -1,0 +1,1 @@
+"""Studies brought here, counted against what was promised."""

@@ -1,0 +1,150 @@
+"""What became of each instance that was to come: in text, in JSON or CSV, and as an exit code."""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, TextIO
+
+from dulcet.escape import quote
+from dulcet.station.events import JSON_SCHEMA_VERSION, Summary
+from dulcet.station.retrieval.retrieving import Retriever
+from dulcet.station.retrieval.retrieving_events import Arrival, InstanceResult
+from dulcet.station.retrieval.retrieving_faults import fault_exit_code
+from dulcet.station.sending.progress import MEGABYTE, duration
+
+EXIT_DONE, EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 0, 1, 66
+MAX_NAMES = 5  # enough to look one up; --report lists all
+
+_COLUMNS = ("sop_instance_uid", "outcome", "explanation", "sop_class_uid", "octets", "path")
+_WORDS = {
+    Arrival.REFUSED: "came and could not be stored here",
+    Arrival.FAILED: "failed at the archive",
+    Arrival.MISSING: "missing",
+}
+
+
+class RetrieveReport:
+    """Reads a retrieval that is over. Memory: a row at a time."""
+
+    def __init__(self, retriever: Retriever, peer: str) -> None:
+        """`peer` as the user named it."""
+        self._retriever = retriever
+        self._peer = peer
+
+    def results(self) -> Iterator[InstanceResult]:
+        """Every instance that the archive listed, or that came: those that are not here first."""
+        tally = self._retriever.tally
+        listed = {uid for target in self._retriever.targets for uid in target.instances or ()}
+        for uid in sorted((listed | tally.failed.keys() | tally.refused.keys()) - tally.arrived.keys()):
+            yield self._absent(uid)
+        for uid, arrived in tally.arrived.items():
+            yield InstanceResult(
+                sop_instance_uid=uid,
+                outcome=Arrival.ARRIVED,
+                sop_class_uid=arrived.sop_class_uid,
+                path=arrived.path,
+                octets=arrived.octets,
+            )
+
+    def _absent(self, uid: str) -> InstanceResult:
+        tally = self._retriever.tally
+        if uid in tally.refused:
+            return InstanceResult(sop_instance_uid=uid, outcome=Arrival.REFUSED, explanation=tally.refused[uid])
+        if uid in tally.failed:
+            return InstanceResult(sop_instance_uid=uid, outcome=Arrival.FAILED, explanation=tally.failed[uid])
+        return InstanceResult(sop_instance_uid=uid, outcome=Arrival.MISSING)
+
+    @property
+    def counts(self) -> "Counter[Arrival]":
+        """How many instances for each outcome."""
+        counts = Counter(result.outcome for result in self.results())
+        if all(target.instances is None for target in self._retriever.targets):
+            failed = sum(attempt.counts.failed for attempt in self._retriever.attempts)
+            counts[Arrival.FAILED] = max(counts[Arrival.FAILED], failed)
+        return counts
+
+    @property
+    def exit_code(self) -> int:
+        """0 all here, 1 some, 66 the archive has nothing of it; when nothing came, the code of the failure."""
+        retriever = self._retriever
+        if not retriever.targets:
+            return EXIT_NO_INPUT
+        counts = self.counts
+        is_short = any(counts[outcome] for outcome in _WORDS)
+        unlisted = [target for target in retriever.targets if target.instances is None]
+        if unlisted and any(attempt.error is not None or attempt.status for attempt in retriever.attempts):
+            is_short = True
+        if counts[Arrival.ARRIVED]:
+            return EXIT_PARTLY_FAILED if is_short else EXIT_DONE
+        if not is_short and not unlisted:
+            return EXIT_NO_INPUT
+        return fault_exit_code(retriever)
+
+    def summary(self, exit_code: int, seconds: float | None) -> Summary:
+        """The last event of the stream."""
+        counts = {outcome.value: count for outcome, count in self.counts.items() if count}
+        return Summary(exit_code=exit_code, counts=counts, octets=self._retriever.tally.octets, seconds=seconds)
+
+    def text(self, seconds: float) -> str:
+        """The report for a person; safe to show, a few lines."""
+        return "\n".join(self._text(seconds))
+
+    def _text(self, seconds: float) -> Iterator[str]:
+        tally, counts = self._retriever.tally, self.counts
+        absent: dict[Arrival, list[str]] = {}
+        for result in self.results():
+            if result.outcome is not Arrival.ARRIVED:
+                absent.setdefault(result.outcome, []).append(result.sop_instance_uid)
+        for outcome, uids in absent.items():
+            yield f"{_instances(len(uids))} {_WORDS[outcome]}:"
+            yield from (f"    {quote(uid)}" for uid in uids[:MAX_NAMES])
+            if len(uids) > MAX_NAMES:
+                yield f"    ... and {len(uids) - MAX_NAMES:,} more: --report FILE lists every instance"
+        here = counts[Arrival.ARRIVED]
+        wanted = here + sum(counts[outcome] for outcome in _WORDS)
+        line = f"{here:,} of {_instances(wanted)} retrieved from {quote(self._peer)}"
+        if seconds > 0 and tally.octets:
+            rate = tally.octets / seconds / MEGABYTE
+            line += f": {tally.octets / MEGABYTE:,.1f} MB in {duration(seconds)}, {rate:,.1f} MB/s"
+        yield line
+
+    def write(self, path: "str | os.PathLike[str]") -> None:
+        """Every instance to `path`: CSV if its name ends so, else JSON. Raises OSError."""
+        name = os.fspath(path)
+        with open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
+            if name.lower().endswith(".csv"):
+                self._write_csv(output)
+            else:
+                self._write_json(output)
+
+    def _write_json(self, output: TextIO) -> None:
+        counts = {outcome.value: count for outcome, count in self.counts.items() if count}
+        head = {"v": JSON_SCHEMA_VERSION, "peer": self._peer, "exit_code": self.exit_code, "counts": counts}
+        output.write(json.dumps(head)[:-1] + ', "instances": [')
+        separator = "\n"
+        for row in self._rows():
+            output.write(separator + json.dumps({key: value for key, value in row.items() if value is not None}))
+            separator = ",\n"
+        output.write("\n]}\n")
+
+    def _write_csv(self, output: TextIO) -> None:
+        writer = csv.DictWriter(output, _COLUMNS)
+        writer.writeheader()
+        for row in self._rows():
+            writer.writerow(row)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        names = {field.name for field in fields(InstanceResult)}
+        for result in self.results():
+            row = {column: getattr(result, column) for column in _COLUMNS if column in names}
+            row["sop_instance_uid"] = quote(result.sop_instance_uid)
+            row["outcome"] = result.outcome.value
+            row["explanation"] = None if result.explanation is None else quote(result.explanation, 300)
+            yield row
+
+
+def _instances(count: int) -> str:
+    return "1 instance" if count == 1 else f"{count:,} instances"
