@@ -98,9 +98,7 @@ def _anything(variable):
 def read(text, folder):
     """Read the page in `folder`, where the checkout's `tests` and `examples` are too."""
     ports = {port: str(free_port()) for port in PORTS}
-    moved = text
-    for port, free in ports.items():
-        moved = moved.replace(port, free)
+    moved = _exchanged(text, ports)
     for name in ("tests", "examples"):
         (folder / name).symlink_to(ROOT / name)
     for name, contents in files(moved).items():
@@ -116,16 +114,17 @@ def read(text, folder):
         "COLUMNS": "200",
     }
     code, output = _run(script, folder, settings)
+    back = {free: port for port, free in ports.items()}
     parts = re.split(rf"^{MARK} \d+$\n?", output, flags=re.MULTILINE)[1:]
     for step, part in zip(steps, parts, strict=False):
-        step.printed = _as_on_the_page(part, ports).splitlines()
+        step.printed = _exchanged(part, back).splitlines()
     return Reading(steps, code, output)
 
 
-def _as_on_the_page(output, ports):
-    for port, free in ports.items():
-        output = output.replace(free, port)
-    return output
+def _exchanged(text, ports):
+    for port, other in ports.items():
+        text = re.sub(rf"(?<![\d.]){port}(?!\d)", other, text)  # not within a UID or a longer number
+    return text
 
 
 def _run(script, folder, settings):
