@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import trio
 
-from dulcet.dimse.messages import CCancelRQ, CEchoRQ, CFindRQ, CFindRSP, CStoreRQ, CStoreRSP
+from dulcet.dimse.messages import CCancelRQ, CEchoRQ, CFindRQ, CFindRSP, CStoreRQ, CStoreRSP, decode_message
 from dulcet.dimse.status import SUCCESS
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import (
@@ -66,6 +66,22 @@ async def test_all_in_one_write_it_is_the_same(scp, octets, autojump_clock):
     assert isinstance(await served.peer.pdu(), AAssociateAC)
     assert [(await served.peer.message()).message_id for _ in range(2)] == [1, 2]
     assert isinstance(await served.peer.pdu(), AReleaseRP)
+    served.peer.close()
+    assert await served.end() is None
+
+
+@pytest.mark.parametrize("maximum", [8, 64, 77, 128])
+async def test_no_pdu_is_larger_than_the_requestor_takes(scp, octets, maximum, autojump_clock):
+    served = scp()
+    await served.associate(type(octets)(max_pdu_length=maximum))
+    await served.peer.send(octets.echo(7), AReleaseRQ())
+    lengths, commands = [], b""
+    while isinstance(pdu := await served.peer.pdu(), PDataTF):
+        lengths.append(len(pdu.encode()) - 6)
+        commands += pdu.values[0].fragment
+    assert max(lengths) <= maximum
+    assert (len(lengths) > 1) is (maximum < 84)
+    assert decode_message(commands).message.message_id == 7
     served.peer.close()
     assert await served.end() is None
 

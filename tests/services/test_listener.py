@@ -186,6 +186,15 @@ async def test_no_more_associations_from_one_address_than_allowed(listening, aut
     await one.echo("192.0.2.1")
 
 
+@pytest.mark.parametrize(
+    "limits", [{"max_associations": 1, "max_per_address": 0}, {"max_associations": 0, "max_per_address": 1}]
+)
+async def test_one_is_a_limit_and_none_is_no_limit(listening, limits, autojump_clock):
+    one = await listening(**limits)
+    assert isinstance((await one.request())[1], AAssociateAC)
+    assert (await one.request())[1] == LOCAL_LIMIT
+
+
 async def test_without_limits_there_are_none(listening, autojump_clock):
     one = await listening(max_associations=0, max_per_address=0)
     for _ in range(50):
