@@ -18,7 +18,6 @@ import dulcet
 from dulcet.conformance.peers.address import free_port
 
 ROOT = Path(dulcet.__file__).parent
-PAGES = ROOT / "docs"
 PORTS = ("11112", "11113", "10104")
 SECONDS = 90
 MARK = "=== step"
@@ -138,6 +137,7 @@ def _run(script, folder, settings):
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGTERM)
+            shell.wait()
         output.seek(0)
         return code, output.read().decode()
 

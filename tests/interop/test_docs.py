@@ -30,6 +30,32 @@ def test_every_command_does_what_the_page_shows(page, pages, need_program, tmp_p
     assert "\n".join(map(str, reading.differences())) == ""
 
 
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        (["a"], ["a"], True),
+        (["a"], ["b"], False),
+        (["a"], ["a", "b"], False),
+        (["a", "..."], ["a", "b", "c"], True),
+        (["...", "c"], ["a", "b", "c"], True),
+        (["...", "d"], ["a", "b", "c"], False),
+        (["in 3.5 ms"], ["in 12 ms"], True),
+        (["stored 3 files"], ["stored 4 files"], False),
+        (["by ... in"], ["by X in"], True),
+        ([], ["whatever"], True),
+    ],
+)
+def test_the_reader_sees_a_difference(shown, printed, expected, pages):
+    assert pages.is_as_shown(shown, printed) is expected
+
+
+def test_the_reader_stops_at_a_command_that_fails(pages, tmp_path):
+    reading = pages.read("```console\n$ echo 1\n2\n$ false\n$ echo 3\n```\n", tmp_path)
+    assert reading.code == 1
+    assert [step.printed for step in reading.steps] == [["1"], [], []]
+    assert [step.command for step in reading.differences()] == ["echo 1"]
+
+
 def parse(words):
     """As the command line would, as far as the command's own body."""
     command, context = cli, click.Context(cli, info_name="dulcet")
