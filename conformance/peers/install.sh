@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the peers that the interop tests and the benchmarks talk to: DCMTK, Orthanc, tshark and strace from Debian's
-# packages, and pynetdicom into an environment of its own (dulcet never depends on it). Runs again without harm.
+# Installs the peers that the interop tests and the benchmarks talk to: DCMTK, Orthanc, tshark, strace and chromium (which
+# opens the reports) from Debian's packages, and pynetdicom into an environment of its own (dulcet never depends on it).
+# Runs again without harm.
 set -eu
 
 packages=()
@@ -9,6 +10,7 @@ want dcmtk /usr/bin/storescp
 want orthanc /usr/sbin/Orthanc
 want tshark /usr/bin/tshark
 want strace /usr/bin/strace
+want chromium /usr/bin/chromium
 
 if [ "${#packages[@]}" -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
@@ -46,4 +48,5 @@ storescp --version | head -1
 /usr/sbin/Orthanc --version 2>/dev/null | head -1
 tshark --version 2>/dev/null | head -1
 strace --version | head -1
+chromium --version --no-sandbox 2>/dev/null | head -1
 "$environment/bin/python" -I -c 'import pynetdicom; print("pynetdicom", pynetdicom.__version__)'
