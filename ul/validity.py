@@ -1,5 +1,7 @@
 """PDUs that can be decoded and are invalid all the same: what Evt19 means beyond the layout (PS3.8 9.2.2)."""
 
+from collections.abc import Iterator
+
 from dulcet.errors import DecodeError
 from dulcet.ul.framing import MIN_PDU_LENGTH
 from dulcet.ul.items import APPLICATION_CONTEXT_NAME, PresentationContextAC, PresentationContextRQ, UserInformation
@@ -23,9 +25,9 @@ def why_too_many(octets: memoryview) -> DecodeError | None:
     for start, end, item_type in _items(octets, _VARIABLE_ITEMS_AT, len(octets)):
         if item_type in _CONTEXT_TYPES:
             contexts += 1
-            others += len(_items(octets, start + 4, end))
+            others += sum(1 for _ in _items(octets, start + 4, end))
         elif item_type == UserInformation.ITEM_TYPE:
-            user_items += 1 + len(_items(octets, start, end))
+            user_items += 1 + sum(1 for _ in _items(octets, start, end))
         else:
             others += 1
     if contexts > MAX_PRESENTATION_CONTEXTS:
@@ -35,15 +37,13 @@ def why_too_many(octets: memoryview) -> DecodeError | None:
     return None
 
 
-def _items(octets: memoryview, start: int, end: int) -> list[tuple[int, int, int]]:
+def _items(octets: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Where the body of each item begins and ends, and its type; as far as the lengths make sense."""
-    found = []
     while start + 4 <= end:
         body = start + 4
         stop = body + (octets[start + 2] << 8 | octets[start + 3])
-        found.append((body, min(stop, end), octets[start]))
+        yield body, min(stop, end), octets[start]
         start = stop
-    return found
 
 
 def why_invalid(pdu: AnyPDU, request: AAssociateRQ | None) -> DecodeError | None:

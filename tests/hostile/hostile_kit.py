@@ -235,7 +235,7 @@ class Server:
 
     @contextmanager
     def comes_back_to_rest(self, octets: int = 48 << 20) -> Iterator[None]:
-        """After the block the server holds no more than before it, and never had more memory than so much more.
+        """After the block the server holds no more than before it, and its memory never went so far beyond its peak.
 
         The allocator keeps what it had at most, so that what it has afterwards is no less.
         """
@@ -244,7 +244,7 @@ class Server:
         after = self.at_rest(before)
         assert [after[name] for name in AT_REST] == [before[name] for name in AT_REST], (before, after)
         assert after["objects"] - before["objects"] < 1000, (before, after)
-        assert after["peak_octets"] - before["octets"] < octets, (before, after)
+        assert after["peak_octets"] - before["peak_octets"] < octets, (before, after)
         assert self.temporary_files() == []
         assert "Traceback" not in self.running.log.read_text()
 

@@ -104,7 +104,7 @@ CASES = {
     "A5 no items": (pdu(0x01, WHOLE[6:74]), "A-ASSOCIATE-RJ(1,1,2)"),
     "A5 half of it": (WHOLE[:100],),
     "A5 all but one octet": (WHOLE[:-1],),
-    "A5 shorter than its items": (pdu(0x01, WHOLE[6:], length=len(WHOLE) - 7), ABORTED),
+    "A5 shorter than its items": (pdu(0x01, WHOLE[6:], length=len(WHOLE) - 7), ABORTED, "A-ABORT(2,1)"),  # AA-7
     "A5 octet by octet": (in_single_octets, ACCEPTED, ...),
     "A5 nothing": (b"",),
     # A6: lengths of items

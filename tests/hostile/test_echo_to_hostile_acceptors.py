@@ -216,7 +216,7 @@ CASES = {
     "a PDU beyond our maximum": (replies(pdu(0x04, length=0xFFFFFFFF)), WRONG, [ASKED, ECHO, INVALID]),
     "half a response": (replies(echoed()[:30]), LATER, [ASKED, ECHO, USER]),
     "no response": (replies(b""), LATER, [ASKED, ECHO, USER]),
-    "A-RELEASE-RQ instead of a response": (replies(RELEASE_RQ), WRONG, [ASKED, ECHO, USER]),
+    "A-RELEASE-RQ instead of a response": (replies(RELEASE_RQ), WRONG, [ASKED, ECHO, "A-RELEASE-RP"]),
     "A-ABORT instead of a response": (replies(abort(0, 0)), WRONG, [ASKED, ECHO]),
     "FIN instead of a response": (ends("FIN", 1), LATER, [ASKED, ECHO]),
     "RST instead of a response": (ends("RST", 1), LATER, [ASKED, ECHO]),
