@@ -184,8 +184,18 @@ async def _highest(visit: Visit) -> Outcome:
 
 _REFUSED = ("ALERT", "CLOSE")
 _OLD = "Versions of TLS before 1.2 are refused."
-_SUITES = ("ECDHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384",
-           "DHE-RSA-AES256-GCM-SHA384")  # fmt: skip
+_SUITES = ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384")
+_DHE_SUITES = ("DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES256-GCM-SHA384")
+
+
+def _suites(names: tuple[str, ...], level: Level, note: str) -> tuple[Case, ...]:
+    return tuple(
+        _case(f"cipher.{name.lower().rpartition('-')[0]}", f"TLS 1.2 with {name} only",
+              "The cipher suites of the profile are accepted.", level, _with_context(_suite(name)), ("AC",),
+              tolerated=("REFUSED",) if level is Level.INFORMATIONAL else (), note=note)
+        for name in names
+    )  # fmt: skip
+
 
 HANDSHAKES = (
     _case("handshake.1.2", "TLS 1.2 only", "TLS 1.2 is supported.", Q, _with_context(_only_1_2), ("AC",)),
@@ -196,12 +206,8 @@ HANDSHAKES = (
     _case("version.ssl3", "SSL 3.0 only", _OLD, Q, _hello(SSL_3_0, COMMON_SUITES), _REFUSED),
     _case("cipher.null-rc4-3des-export", "only NULL, RC4, 3DES and EXPORT cipher suites", "Weak suites are refused.", Q,
           _hello(TLS_1_2, WEAK_SUITES), _REFUSED),
-    *(
-        _case(f"cipher.{name.lower().rpartition('-')[0]}", f"TLS 1.2 with {name} only",
-              "The cipher suites of the profile are accepted.", C, _with_context(_suite(name)), ("AC",),
-              note="A product with an ECDSA certificate can't accept RSA suites.")
-        for name in _SUITES
-    ),
+    *_suites(_SUITES, C, "A product with an ECDSA certificate can't accept RSA suites."),
+    *_suites(_DHE_SUITES, Level.INFORMATIONAL, "RFC 9325 4.1 advises against DHE: to refuse it is no fault."),
     _case("dh.1024", "TLS 1.2 with DHE suites only", "A DHE key exchange has at least 2048 bits.", Q, _weak_dhe,
           ("STRONG", *_REFUSED), clause="PS3.15 B.13"),
     _case("ecdhe.p192", "ECDHE with the group secp192r1 only", "An ECDHE key exchange has at least 256 bits.", Q,
