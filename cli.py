@@ -104,8 +104,8 @@ class Commands(click.Group):
 def cli(ctx: click.Context) -> None:
     """The DICOM network: echo, send, receive, and look at the protocol.
 
-    A PEER is a name of the node book, AET@HOST:PORT, HOST:PORT, or HOST PORT with -aec AET. Every command takes --json
-    for programs and -v to show the conversation. Exit codes: 0 done, 1 partly failed, 2 usage, 65 not DICOM, 66 no
+    A PEER is a name of the node book, AET@HOST:PORT, HOST:PORT, or HOST PORT with -aec AET. Most take --json for
+    programs, and -v to show the conversation. Exit codes: 0 done, 1 partly failed, 2 usage, 65 not DICOM, 66 no
     input, 68 unknown host, 69 unavailable, 75 try again later, 76 protocol error, 77 refused, 78 configuration.
     """
     from dulcet.commands.settings import load_settings
