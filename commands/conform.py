@@ -11,7 +11,7 @@ from typing import Any
 import click
 import trio
 
-from dulcet.commands.conform_reports import Reporter, write_reports
+from dulcet.commands.conform_reports import Reporter, compare, write_reports
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
@@ -213,20 +213,25 @@ def _invitation(declaration: Declaration, options: dict[str, Any]) -> Invitation
 
 
 @conform.command()
-@click.argument("result", type=FILE)
-@click.option("--junit", type=FILE, metavar="FILE", help="Write a JUnit report.")
+@click.argument("results", type=FILE, nargs=-1, required=True)
+@click.option("--junit", type=FILE, metavar="FILE", help="Write a JUnit report, of one RESULT.")
 @click.option("--markdown", type=FILE, metavar="FILE", help="Write a Markdown report.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write an HTML report, a single file.")
 @click.option("--strict", is_flag=True, help="Failures of any level count.")
 @click.option("-v", "--verbose", count=True, help="Show warnings too; twice: the PDUs of what is shown.")
-def report(result: Path, **options: Any) -> int:
-    """Make other reports of RESULT, a file that --output wrote; without an option, print it."""
-    made = document.load(result)
-    if any(options[name] for name in ("junit", "markdown", "html")):
-        write_reports(made, options)
+def report(results: tuple[Path, ...], **options: Any) -> int:
+    """Make other reports of RESULT, a file that --output wrote; without an option, print it.
+
+    Several RESULTS are shown side by side: a row for each case, a column for each product.
+    """
+    made = [document.load(result) for result in results]
+    if len(made) > 1:
+        compare(made, options)
+    elif any(options[name] for name in ("junit", "markdown", "html")):
+        write_reports(made[0], options)
     else:
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        for line in report_terminal.lines(made, colour=colour, verbose=options["verbose"]):
+        for line in report_terminal.lines(made[0], colour=colour, verbose=options["verbose"]):
             click.echo(line)
     return 0
 

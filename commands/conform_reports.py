@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dulcet.conformance.kit import document, report_terminal
+from dulcet.conformance.kit import document, report_matrix, report_terminal
 from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.configuration import read_waivers
 from dulcet.conformance.kit.report_html import to_html
@@ -113,6 +113,18 @@ def write_reports(made: document.Document, options: dict[str, Any], run: Run | N
     for name, make in makers.items():
         if options.get(name):
             _write(options[name], make(made))
+
+
+def compare(made: Sequence[document.Document], options: dict[str, Any]) -> None:
+    """Several results side by side: the files that the options ask for, else Markdown on standard output."""
+    if options["junit"]:
+        raise click.UsageError("--junit is of one RESULT")
+    if options["html"]:
+        _write(options["html"], report_matrix.to_html(made))
+    if options["markdown"]:
+        _write(options["markdown"], report_matrix.to_markdown(made))
+    if not (options["html"] or options["markdown"]):
+        click.echo(report_matrix.to_markdown(made), nl=False)
 
 
 def _write_captures(made: document.Document, run: Run, directory: Path) -> None:

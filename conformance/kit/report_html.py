@@ -4,59 +4,22 @@ from collections.abc import Iterable
 from html import escape
 
 from dulcet.conformance.kit.document import Document
+from dulcet.conformance.kit.report_page import filters, page
 from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --PASS: #1a7f37; --WARN: #9a6700; --FAIL: #cf222e;
-  --INCONCLUSIVE: #8250df; --SKIP: #6e7781; --WAIVED: #0969da; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-table { border-collapse: collapse; }
-td, th { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-details { border-bottom: 1px solid var(--line); padding: .3rem 0; } summary { cursor: pointer; }
-code, pre { font: 13px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; padding: .5rem; background: #8881; }
-.verdict { display: inline-block; min-width: 7.5rem; font-weight: 600; }
-.PASS { color: var(--PASS); } .WARN { color: var(--WARN); } .FAIL { color: var(--FAIL); }
-.INCONCLUSIVE { color: var(--INCONCLUSIVE); } .SKIP { color: var(--SKIP); } .WAIVED { color: var(--WAIVED); }
-.filters { position: sticky; top: 0; background: Canvas; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-.filters label { margin-right: .8rem; } dl { display: grid; grid-template-columns: 8rem 1fr; gap: .1rem 1rem; }
-dt { color: #777; } dd { margin: 0; } .note { color: #777; }
-"""
-
-_SCRIPT = """
-const cases = [...document.querySelectorAll('details')];
-function apply() {
-  const on = name => [...document.querySelectorAll(`input[name=${name}]:checked`)].map(box => box.value);
-  const verdicts = on('verdict'), levels = on('level'), text = document.getElementById('text').value.toLowerCase();
-  let shown = 0;
-  for (const one of cases) {
-    const fits = verdicts.includes(one.dataset.verdict) && levels.includes(one.dataset.level)
-      && one.textContent.toLowerCase().includes(text);
-    one.hidden = !fits; shown += fits;
-  }
-  document.getElementById('shown').textContent = `${shown} of ${cases.length}`;
-}
-document.querySelectorAll('input').forEach(input => input.addEventListener('input', apply));
-apply();
-"""
 
 
 def to_html(document: Document) -> str:
     """The whole report."""
     title = f"Conformance of {document['product']['address']}"
-    parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>',
+    body = [
         f"<h1>{escape(title)} as {'acceptor' if document['side'] == 'scp' else 'requestor'}</h1>",
         f"<p>{escape(' '.join(conclusion(document)))}</p>",
         *_facts(document),
         *_table(document),
-        *_filters(),
+        *filters(),
         *(line for case in document["cases"] for line in _case(case)),
-        f"<script>{_SCRIPT}</script></body></html>",
     ]
-    return "\n".join(parts) + "\n"
+    return page(title, body)
 
 
 def _facts(document: Document) -> Iterable[str]:
@@ -91,20 +54,10 @@ def _table(document: Document) -> Iterable[str]:
     yield "</tbody></table>"
 
 
-def _filters() -> Iterable[str]:
-    yield '<p class="filters">'
-    for verdict in VERDICTS:
-        checked = "" if verdict in ("PASS", "SKIP") else " checked"
-        yield f'<label><input type="checkbox" name="verdict" value="{verdict}"{checked}> {verdict}</label>'
-    yield "<br>"
-    for level in ("required", "recommended", "robustness", "informational"):
-        yield f'<label><input type="checkbox" name="level" value="{level}" checked> {level}</label>'
-    yield '<input id="text" type="search" placeholder="id or text"> <span id="shown"></span></p>'
-
-
 def _case(case: Document) -> Iterable[str]:
     verdict = "WAIVED" if case["waiver"] else case["verdict"]
-    yield f'<details data-verdict="{verdict}" data-level="{case["level"]}" id="{escape(case["id"])}"><summary>'
+    attributes = f'data-verdict="{verdict}" data-level="{case["level"]}" id="{escape(case["id"])}"'
+    yield f'<details class="case" {attributes}><summary>'
     yield f'<span class="verdict {verdict}">{verdict}</span> <code>{escape(case["id"])}</code>'
     yield f'<span class="note">{escape(case["code"])}</span></summary><dl>'
     for name, value in _rows(case):

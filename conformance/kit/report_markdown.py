@@ -14,7 +14,7 @@ def to_markdown(document: Document) -> str:
 def _lines(document: Document) -> Iterable[str]:
     product, observed = document["product"], document["product"]["observed"]
     part = "acceptor" if document["side"] == "scp" else "requestor"
-    yield f"# Conformance of {_text(product['address'])} as {part}"
+    yield f"# Conformance of {plain(product['address'])} as {part}"
     yield ""
     yield " ".join(conclusion(document))
     yield ""
@@ -34,7 +34,7 @@ def _lines(document: Document) -> Iterable[str]:
         yield "## Skipped"
         yield ""
         for case in skipped:
-            yield f"- `{case['id']}`: {_text(case['explanation'])}"
+            yield f"- `{case['id']}`: {plain(case['explanation'])}"
 
 
 def _facts(document: Document, observed: Document) -> Iterable[str]:
@@ -43,15 +43,15 @@ def _facts(document: Document, observed: Document) -> Iterable[str]:
     yield "|---|---|"
     yield f"| kit | dulcet {kit['version']}, catalogue {kit['catalogue']}, {kit['standard']} |"
     yield f"| run | {document['started']}, {document['seconds']:.0f} s |"
-    yield f"| command | `{_text(document['command_line'])}` |"
+    yield f"| command | `{plain(document['command_line'])}` |"
     if document["configuration_sha256"]:
         yield f"| configuration | SHA-256 `{document['configuration_sha256']}` |"
     for name, value in document["product"]["declared"].items():
-        yield f"| declared {name} | {_text(str(value))} |"
+        yield f"| declared {name} | {plain(str(value))} |"
     yield f"| claims | {', '.join(f'{name} ({how})' for name, how in document['product']['claims'].items())} |"
     for name in ("implementation_class_uid", "implementation_version_name", "maximum_length_received", "artim_seconds"):
         if observed[name] not in (None, ""):
-            yield f"| observed {name.replace('_', ' ')} | {_text(str(observed[name]))} |"
+            yield f"| observed {name.replace('_', ' ')} | {plain(str(observed[name]))} |"
 
 
 def _table(document: Document) -> Iterable[str]:
@@ -64,24 +64,24 @@ def _table(document: Document) -> Iterable[str]:
 
 
 def _case(case: Document) -> Iterable[str]:
-    waived = f" waived: {_text(case['waiver'])}" if case["waiver"] else ""
+    waived = f" waived: {plain(case['waiver'])}" if case["waiver"] else ""
     yield ""
     yield f"### `{case['id']}` {case['code']}{waived}"
     yield ""
-    yield f"{_text(case['requirement'])} [{case['clause']}]({case['link']}), {case['level']}"
+    yield f"{plain(case['requirement'])} [{case['clause']}]({case['link']}), {case['level']}"
     yield ""
-    yield f"- stimulus: {_text(case['stimulus'])}"
+    yield f"- stimulus: {plain(case['stimulus'])}"
     if case["allowed"]:
         yield f"- expected: {' or '.join(f'`{pattern}`' for pattern in case['allowed'])}"
-    yield f"- observed: {_text(case['observed'] or case['explanation'])}"
+    yield f"- observed: {plain(case['observed'] or case['explanation'])}"
     if case["problems"] or case["verdict"] == "INCONCLUSIVE" or case["role"] == "passive":
-        yield f"- because: {_text(case['explanation'])}"
+        yield f"- because: {plain(case['explanation'])}"
     if case["note"]:
-        yield f"- note: {_text(case['note'])}"
-    yield f"- again: `{_text(case['run_again'])}`"
+        yield f"- note: {plain(case['note'])}"
+    yield f"- again: `{plain(case['run_again'])}`"
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """Nothing of it is markup."""
     for mark in ("\\", "|", "`", "*", "_", "<", "[", "]"):
         text = text.replace(mark, f"\\{mark}" if mark != "<" else "&lt;")

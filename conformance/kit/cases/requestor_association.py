@@ -18,7 +18,7 @@ from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.passive import FINE, Look, PassiveCheck, Traffic
 from dulcet.conformance.kit.reception import Reception
 from dulcet.conformance.kit.stimuli import UNKNOWN_UID, item
-from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, is_valid_uid
+from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, PATIENT_ROOT_FIND, STUDY_ROOT_FIND, is_valid_uid
 from dulcet.errors import DecodeError
 from dulcet.ul.pdu import AAssociateRQ, decode_pdu
 from dulcet.ul.reasons import REJECT_REASONS
@@ -113,17 +113,25 @@ def _results(rewrite: object) -> Play:
 
 
 def _and_refused(*syntax_octets: bytes) -> Play:
-    """The last context refused, its Transfer Syntax Sub-Item as given; of one context only nothing can be told."""
+    """A context refused, its Transfer Syntax Sub-Item as given; of one context only nothing can be told."""
 
     def rewrite(hosted: Hosted, answer: Answer) -> tuple[bytes, ...]:
-        last = max(hosted.accepted)
+        spare = _spare(hosted)
         if len(hosted.accepted) == 1:
-            extra = item(0x21, bytes((last, 0, 0, 0)) + stimuli.transfer_syntax(hosted.accepted[last][1]))
+            extra = item(0x21, bytes((spare, 0, 0, 0)) + stimuli.transfer_syntax(hosted.accepted[spare][1]))
             return (extra,)
-        refused = item(0x21, bytes((last, 0, 3, 0)) + b"".join(syntax_octets))
-        return (*answer.results[:-1], refused)
+        refused = item(0x21, bytes((spare, 0, 3, 0)) + b"".join(syntax_octets))
+        return (*(one for number, one in zip(hosted.accepted, answer.results, strict=True) if number != spare), refused)
 
     return _results(rewrite)
+
+
+def _spare(hosted: Hosted) -> int:
+    """The context that the product can do without: a C-FIND beside another service, else the last one."""
+    finds = [
+        number for number, (abstract, _) in hosted.accepted.items() if abstract in (STUDY_ROOT_FIND, PATIENT_ROOT_FIND)
+    ]
+    return finds[0] if finds and len(finds) < len(hosted.accepted) else max(hosted.accepted)
 
 
 def _shuffled(_: Hosted, answer: Answer) -> tuple[bytes, ...]:
