@@ -1,10 +1,11 @@
 """The process that servers are forked from: it has loaded `dulcet serve` already, so a life costs milliseconds.
 
-A program. Lines in: {"number", "output", "arguments"}. Lines out: {"number", "pid"} and {"ended": pid}. When no more
-lines can come, every server is killed.
+A program. Lines in: {"number", "output", "arguments"}. Lines out: {"number", "pid"} and {"ended": pid}. It ends when no
+more lines can come; however it ends, no server outlives it.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import signal
 from dulcet import cli
 from dulcet.commands import serve  # noqa: F401  a command is loaded when it is used: now
 
-_living: set[int] = set()
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> None:
@@ -37,16 +38,12 @@ def main() -> None:
                 pid = os.fork()
                 if not pid:
                     _become_server(order)
-                _living.add(pid)
                 _tell(number=order["number"], pid=pid)
-    for pid in _living:
-        os.kill(pid, signal.SIGKILL)
 
 
 def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            _living.discard(ended[0])
             _tell(ended=ended[0])
 
 
@@ -56,6 +53,7 @@ def _tell(**values: int) -> None:
 
 def _become_server(order) -> None:
     signal.set_wakeup_fd(-1)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for descriptor in (1, 2):
         os.dup2(output, descriptor)
