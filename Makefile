@@ -71,7 +71,8 @@ simulate: $(READY)
 	$(BIN)/python tests/simulation/simulate.py $(SEEDS)
 
 crash: $(READY)
-	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS)
+	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability fsync
+	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability batch
 
 docs: $(VENV)/.dulcet-docs-ready
 	$(BIN)/python -m sphinx -W -E --keep-going --quiet -b html docs docs/_build/html

@@ -1,13 +1,17 @@
 """Where a peer is, and the environment variables that put any product in the place of a peer that we start."""
 
 import os
+import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from dulcet.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
+SERVER_PORTS = range(12_000, 32_000)  # Linux gives 32768 to 60999 to connections that go out
+_random = random.SystemRandom()  # tests seed the other one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +50,12 @@ def from_environment(variable: str) -> PeerAddress | None:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback address that nobody listened on a moment ago.
+
+    None that the kernel gives to connections going out: one of them might take it before a server does.
+    """
+    while True:
+        port = _random.choice(SERVER_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
