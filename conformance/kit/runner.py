@@ -136,6 +136,8 @@ class Runner:
         self.suspects: list[str] = []
         """The cases that were playing when the product stopped answering for good."""
         self._finished = 0
+        self._kept_in = ""
+        """The case that showed that the product keeps connections, its ARTIM not declared."""
 
     async def run(self, cases: Sequence[Case]) -> list[CaseResult]:
         """Every case once, and once more what failed."""
@@ -180,11 +182,15 @@ class Runner:
     async def _first(self, case: Case) -> None:
         if self._is_down():
             return self._done(self._gone(case))
+        if case.waits_artim and self._kept_in and self.product.is_blocked_by_silence:
+            return self._done(self._not_waited_for(case))
         self._in_flight.add(case.id)
         result = await play(case, self.product, self.conditions.patience)
         if result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             await self._look_whether_down()
         self._in_flight.discard(case.id)
+        if result.judgement.code == "ARTIM_UNDECLARED":
+            self._kept_in = case.id
         if self._is_down() and result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             many = len(self.suspects) > 1
             if many or result.judgement.code == "SUT_DOWN":
@@ -204,6 +210,11 @@ class Runner:
             trouble = await self._recovered()
             if trouble:
                 self._down, self.suspects = trouble, suspects
+
+    def _not_waited_for(self, case: Case) -> CaseResult:
+        """Each such wait keeps the product from all else, and what it ends in would be the same."""
+        text = f"not played: in {self._kept_in} the product kept a connection; declare ARTIM to have this judged"
+        return CaseResult(case=case, judgement=Judgement(Verdict.INCONCLUSIVE, "ARTIM_UNDECLARED", text))
 
     def _gone(self, case: Case) -> CaseResult:
         text = f"the product does not answer any more ({self._down}), since {' or '.join(self.suspects[:8])}"

@@ -1,0 +1,136 @@
+"""The kit against other products: nothing fails that their baselines, checked by hand, don't have.
+
+A baseline (tests/data/baselines) holds the verdict of each case that is compared, and a remark for each that is not
+PASS: the clause and the octets. `UNCHECKED` means that nobody compared a verdict with the standard's text, or that it
+depends on how the product is set up: then any will do. Robustness, load and ARTIM, of which the standard fixes nothing,
+are not compared.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from dulcet.cli import run as dulcet
+from dulcet.conformance.peers import dcmtk
+from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
+from dulcet.conformance.peers.orthanc import orthanc
+from dulcet.conformance.peers.process import RunningPeer, executable, find_executable, how_to_install
+
+BASELINES = Path(__file__).parents[1] / "data" / "baselines"
+DESTINATION = "KITDEST"
+FEW = 0.05  # of all cases may be undecided on a machine that is busy
+KIT_FAULTS = ("KIT_ERROR", "TOO_SLOW", "SUT_DOWN", "SUT_UNHEALTHY")
+IDENTIFIER = "-S -aec {aet} {host} {port} -k QueryRetrieveLevel=STUDY -k StudyInstanceUID=2.25.1"
+COMMANDS = {
+    "echoscu": ["echo=echoscu -aec {aet} {host} {port}"],
+    "storescu": ["store=storescu -aec {aet} {host} {port} FILES"],
+    "findscu": [f"find=findscu {IDENTIFIER}", f"find-cancel=findscu --cancel 1 {IDENTIFIER}"],
+    "movescu": [f"move=movescu -aem ELSEWHERE --no-port {IDENTIFIER}"],
+    "getscu": [f"get=getscu -od RECEIVED {IDENTIFIER}"],
+}
+Verdicts = dict[str, str]
+
+
+def baseline_of(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((BASELINES / f"{name}.json").read_text())
+    return loaded
+
+
+def play(name: str, arguments: list[str], directory: Path) -> None:
+    """Run what the baseline has, and compare."""
+    baseline, output = baseline_of(name), directory / "result.json"
+    chosen = [word for case_id in baseline["verdicts"] for word in ("--case", case_id)]
+    code = dulcet(["conform", *arguments, *chosen, "--quiet", "--output", str(output)])
+    assert code in (0, 1)
+    made = json.loads(output.read_text())
+    if made["product"]["observed"]["implementation_version_name"] != baseline["implementation"]:
+        pytest.skip(f"the baseline is that of {baseline['product']} {baseline['version']}")
+    cases = {case["id"]: case for case in made["cases"] if case["id"] in baseline["verdicts"]}
+    assert {case_id: case["code"] for case_id, case in cases.items() if case["code"] in KIT_FAULTS} == {}
+    worse = {
+        case_id: (case["verdict"], case["explanation"])
+        for case_id, case in cases.items()
+        if is_worse(case["verdict"], baseline["verdicts"][case_id])
+    }
+    assert worse == {}
+    undecided = [case_id for case_id, case in cases.items() if case["verdict"] in ("INCONCLUSIVE", "SKIP")]
+    assert len(undecided) <= FEW * len(cases), undecided
+
+
+def is_worse(verdict: str, expected: str) -> bool:
+    order = ("PASS", "WARN", "FAIL")
+    return verdict in order and expected in order and order.index(verdict) > order.index(expected)
+
+
+@pytest.mark.parametrize("path", sorted(BASELINES.glob("*.json")), ids=lambda path: path.stem)
+def test_a_baseline_says_why(path):
+    baseline = json.loads(path.read_text())
+    judged = {case_id for case_id, verdict in baseline["verdicts"].items() if verdict in ("WARN", "FAIL")}
+    assert set(baseline["remarks"]) == judged
+    assert all(text.startswith("PS3.") for text in baseline["remarks"].values())
+
+
+def need(program: str) -> None:
+    if find_executable(program) is None:
+        (pytest.fail if os.environ.get("DULCET_REQUIRE_PEERS") == "1" else pytest.skip)(how_to_install(program))
+
+
+@contextmanager
+def acceptor(name: str, destination: PeerAddress) -> Iterator[RunningPeer]:
+    if name == "storescp":
+        manager = dcmtk.storescp("+xa", "--fork")
+    elif name == "dcmrecv":
+        manager = dcmtk.dcmrecv()
+    elif name == "dcmqrscp":
+        manager = dcmtk.dcmqrscp(destinations=[destination])
+    else:
+        manager = orthanc(modalities=[destination])
+    with manager as peer:
+        yield peer
+
+
+@pytest.mark.parametrize("name", ["storescp", "dcmrecv", "dcmqrscp", "orthanc"])
+def test_an_acceptor(name, tmp_path):
+    need("Orthanc" if name == "orthanc" else name)
+    destination = PeerAddress(ae_title=DESTINATION, host=LOOPBACK, port=free_port())
+    configuration = tmp_path / "kit.toml"
+    promiscuous = str(name in ("storescp", "dcmrecv")).lower()
+    configuration.write_text(
+        f'[product]\npromiscuous = {promiscuous}\n[move]\ndestination = "{DESTINATION}"\nport = {destination.port}\n'
+    )
+    with acceptor(name, destination) as peer:
+        play(name, ["scp", str(peer.address), "--config", str(configuration)], tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_requestor(name, tmp_path):
+    need(name)
+    (tmp_path / "received").mkdir()
+    places = {"FILES": " ".join(images(tmp_path)), "RECEIVED": str(tmp_path / "received")}
+    arguments = []
+    for command in COMMANDS[name]:
+        for word, place in (*places.items(), (f"={name} ", f"={executable(name)} -to 4 -ta 4 -td 4 ")):
+            command = command.replace(word, place)
+        arguments += ["--exec", command]
+    play(name, ["scu", *arguments], tmp_path)
+
+
+def images(directory: Path) -> list[str]:
+    """A few small synthetic images."""
+    paths = []
+    for number in range(3):
+        image = pydicom.Dataset()
+        image.SOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+        image.SOPInstanceUID, image.StudyInstanceUID, image.SeriesInstanceUID = f"2.25.{number + 9}", "2.25.1", "2.25.2"
+        image.PatientName, image.PatientID = "DULCET^CONFORMANCE", "DULCET-CONFORMANCE"
+        image.file_meta = pydicom.dataset.FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        paths.append(str(directory / f"{number}.dcm"))
+        image.save_as(paths[-1], enforce_file_format=True)
+    return paths
