@@ -137,7 +137,7 @@ class Runner:
         """The cases that were playing when the product stopped answering for good."""
         self._finished = 0
         self._kept_in = ""
-        """The case that showed that the product keeps connections, its ARTIM not declared."""
+        """The case that waited for ARTIM, which was not declared."""
 
     async def run(self, cases: Sequence[Case]) -> list[CaseResult]:
         """Every case once, and once more what failed."""
@@ -189,7 +189,7 @@ class Runner:
         if result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             await self._look_whether_down()
         self._in_flight.discard(case.id)
-        if result.judgement.code == "ARTIM_UNDECLARED":
+        if case.waits_artim and not self.conditions.patience.artim_declared:
             self._kept_in = case.id
         if self._is_down() and result.judgement.code in ("SUT_UNHEALTHY", "SUT_DOWN"):
             many = len(self.suspects) > 1
@@ -212,8 +212,8 @@ class Runner:
                 self._down, self.suspects = trouble, suspects
 
     def _not_waited_for(self, case: Case) -> CaseResult:
-        """Each such wait keeps the product from all else, and what it ends in would be the same."""
-        text = f"not played: in {self._kept_in} the product kept a connection; declare ARTIM to have this judged"
+        """Each such wait keeps the product from all else: one is enough when nobody said how long it should be."""
+        text = f"not played: a wait like that of {self._kept_in} blocks the product; declare ARTIM to have this judged"
         return CaseResult(case=case, judgement=Judgement(Verdict.INCONCLUSIVE, "ARTIM_UNDECLARED", text))
 
     def _gone(self, case: Case) -> CaseResult:

@@ -140,7 +140,10 @@ class _Runner:
     def _needs_confirmation(self, case: Case) -> bool:
         result = self.results[case.id]
         waited = case.waits_artim and result.judgement.code == "HANG"
-        return self.conditions.confirm and result.verdict is Verdict.FAIL and not waited
+        doubtful = result.verdict is Verdict.FAIL or (
+            result.judgement.code == "PRECONDITION" and result.outcome is None
+        )
+        return self.conditions.confirm and doubtful and not waited
 
     async def _some(self, cases: Sequence[Case], at_once: int, *, again: bool) -> None:
         limiter = trio.Semaphore(at_once)
@@ -166,7 +169,7 @@ class _Runner:
             return
         first = self.results[case.id]
         result.first, result.attempts = first.judgement, 2
-        if result.verdict is Verdict.PASS:
+        if first.verdict is Verdict.FAIL and result.verdict is Verdict.PASS:
             text = f"the first run: {first.judgement.explanation}; the second: {result.judgement.explanation}"
             result.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
         self.done(result)
