@@ -25,7 +25,7 @@ from dulcet.station.sending.found import FileToSend
 BATCH_SECONDS = 0.05  # objects that come within it are indexed in one transaction, unless somebody asks
 BATCH_OBJECTS = 200  # read in one thread: some 30 ms
 MAX_WAITING = 100_000  # objects acknowledged and not indexed yet; beyond it the directory is looked through later
-SETTLE_SECONDS = 5.0  # that a query waits for what was acknowledged before it
+SETTLE_SECONDS = 5.0  # that a query waits for what was acknowledged before it, and for the look at the start
 RETRY_SECONDS = 30.0  # from a failure of the index to the next attempt
 READING_THREADS = 2  # for queries; more would only take turns
 
@@ -53,6 +53,7 @@ class VaultArchive:
         self._wanted = trio.Event()
         self._arrived = trio.Event()
         self._progress = trio.lowlevel.ParkingLot()
+        self._is_looked_through = not looks_at_start
         self._readers = trio.CapacityLimiter(READING_THREADS)
 
     def close(self) -> None:
@@ -91,7 +92,7 @@ class VaultArchive:
         """See `services.query_retrieve.Archive`."""
         goal = self._acknowledged
         with trio.move_on_after(SETTLE_SECONDS):
-            while self._indexed < goal:
+            while self._indexed < goal or not self._is_looked_through:
                 self._wanted.set()
                 await self._progress.park()
 
@@ -106,6 +107,13 @@ class VaultArchive:
     async def _look_through(self) -> None:
         """Compare the directory with the index, shard by shard; what comes meanwhile has its turn in between."""
         self._look_at = math.inf
+        try:
+            await self._look_through_shards()
+        finally:
+            self._is_looked_through = True
+            self._progress.unpark_all()
+
+    async def _look_through_shards(self) -> None:
         changed = 0
         for shard in SHARDS:
             try:

@@ -130,7 +130,7 @@ def test_a_thousand_connections_that_come_and_go(server):
                 await peer.reset()
         await server.serves_others()
 
-    with server.comes_back_to_rest():
+    with server.comes_back_to_rest(octets=128 << 20):  # a hundred at once, and those before them that are just ending
         trio.run(play)
 
 
