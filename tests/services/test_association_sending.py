@@ -135,25 +135,31 @@ async def test_a_source_that_fails_at_once_costs_nothing(network, octets, autoju
     assert association.failure is None
 
 
-async def test_cancelled_inside_a_pdu_the_connection_is_closed_and_nothing_follows(network, octets, autojump_clock):
+@pytest.mark.parametrize("cancelled_at", [0.0, 5.0], ids=["at once", "while it waits"])
+@pytest.mark.parametrize("read_after", [0.5, 10.0], ids=["while we leave", "later"])
+async def test_cancelled_inside_a_pdu_the_connection_is_closed_and_nothing_follows(
+    network, octets, cancelled_at, read_after, autojump_clock
+):
     said = []
 
     async def then(peer):
-        await trio.sleep(10)
+        await trio.sleep(cancelled_at + read_after)
         said.append(await peer.rest())
 
     network.one_way = None
     network.script = accepting(octets, then)
-    with trio.move_on_after(5) as scope:
-        async with associate(network.peer, CONTEXTS) as association:
+    async with associate(network.peer, CONTEXTS) as association:
+        with trio.move_on_after(cancelled_at) as scope:
             await association.invoke(3, store(), BytesSource(bytes(10_000_000)))
-    assert scope.cancelled_caught
+        assert scope.cancelled_caught
+        await association.abort()
     await network.finished()
     pdus, cut = whole_pdus(said[0])
     assert len(said[0]) < 10_000_000
     assert all(isinstance(pdu, PDataTF) for pdu in pdus)
     assert cut
     assert cut[0] == PDataTF.PDU_TYPE
+    assert not cut.endswith(ABORT)
 
 
 async def test_cancelled_for_one_operation_inside_a_pdu_no_other_is_sent(network, octets, autojump_clock):
