@@ -73,7 +73,7 @@ async def diagnose(
 
     `patience` bounds each stage, in seconds. Cancelled, what is open is aborted.
     """
-    doctor = _Doctor(peer, patience, user_items)
+    doctor = _Doctor(peer, user_items)
     stages: list[tuple[str, Callable[[], Awaitable[list[str]]]]] = [("name", doctor.resolve), ("tcp", doctor.open_tcp)]
     if peer.tls is not None:
         stages.append(("tls", doctor.open_tls))
@@ -96,9 +96,8 @@ async def diagnose(
 
 
 class _Doctor:
-    def __init__(self, peer: Peer, patience: float, user_items: Sequence[Item]) -> None:
+    def __init__(self, peer: Peer, user_items: Sequence[Item]) -> None:
         self._peer = peer
-        self._timeout = patience
         self._user_items = user_items
 
     async def resolve(self) -> list[str]:

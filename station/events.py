@@ -173,21 +173,6 @@ class StoreResult(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoreProgress(Event):
-    """How far the work is, at intervals."""
-
-    EVENT: ClassVar[str] = "store.progress"
-    objects: int
-    """Objects that are done."""
-    total_objects: int
-    """Objects to do."""
-    octets: int
-    """Octets that were sent."""
-    total_octets: int
-    """Octets to send."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Summary(Event):
     """The end of it all: always the last event."""
 

@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -282,15 +282,17 @@ def _sync(descriptor: int, path: Path) -> None:
             os.close(opened)
 
 
+_CREATE_PENDING = (
+    "CREATE TABLE IF NOT EXISTS pending (requestor TEXT, transaction_uid TEXT, refs TEXT,"
+    " PRIMARY KEY (requestor, transaction_uid))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Book:
     """The requests that were taken on, on the disk. Synchronous; a connection for each call, for calls are rare."""
 
     path: Path
-    _schema: str = field(
-        default="CREATE TABLE IF NOT EXISTS pending (requestor TEXT, transaction_uid TEXT, refs TEXT,"
-        " PRIMARY KEY (requestor, transaction_uid))"
-    )
 
     def read(self) -> Sequence[Pending]:
         """What an earlier life left. ConfigurationError when the file can't be used."""
@@ -320,5 +322,5 @@ class _Book:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=10.0)) as connection, connection:
-            connection.execute(self._schema)
+            connection.execute(_CREATE_PENDING)
             yield connection

@@ -8,7 +8,7 @@ from uuid import uuid4
 import trio
 
 from dulcet.dimse.messages import CEchoRQ, NEventReportRQ
-from dulcet.dimse.status import SUCCESS
+from dulcet.dimse.status import SUCCESS, UNRECOGNIZED_OPERATION
 from dulcet.dimse.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
@@ -176,7 +176,7 @@ class _Waiting:
         """Answer a report; one of another transaction is heard and forgotten."""
         message = received.message
         if not isinstance(message, NEventReportRQ):
-            await association.send(received.context.context_id, message.response(status=0x0211))
+            await association.send(received.context.context_id, message.response(status=UNRECOGNIZED_OPERATION))
             return
         found = read_result(received)
         status = found if isinstance(found, int) else SUCCESS

@@ -29,7 +29,6 @@ EVENT_NAMES = {
     "assoc.ended",
     "pc.result",
     "store.result",
-    "store.progress",
     "summary",
 }
 
