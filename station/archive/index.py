@@ -18,6 +18,7 @@ from dulcet.services.querying.attributes import Attribute
 from dulcet.services.querying.matching import Key, Kind
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.query_models import Level
+from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.index_schema import (
     CREATE_TABLES,
     EXPRESSIONS,
@@ -26,7 +27,7 @@ from dulcet.station.archive.index_schema import (
     TABLE_NAMES,
     TABLES,
 )
-from dulcet.station.archive.vault import Entry, Unreadable, list_shard, path_of, read_entry, shard_of
+from dulcet.station.archive.vault import Entry, Unreadable, list_shard, path_of, read_entry
 
 FILE_NAME = ".index.sqlite"
 PAGE_ROWS = 500  # looked at in one slice, some 3 ms of matching

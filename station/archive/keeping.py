@@ -18,8 +18,9 @@ from dulcet.services.association import Association
 from dulcet.services.query_retrieve import Page
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.storing.placing import StoredObject
+from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.index import Index
-from dulcet.station.archive.vault import SHARDS, shard_of
+from dulcet.station.archive.vault import SHARDS
 from dulcet.station.sending.found import FileToSend
 
 BATCH_SECONDS = 0.05  # objects that come within it are indexed in one transaction, unless somebody asks

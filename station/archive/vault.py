@@ -5,7 +5,6 @@ with the UID of another and other contents lies beside it with a digest in its n
 instance.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from dulcet.services.part10 import Part10Header, read_header
 from dulcet.services.querying.attributes import ATTRIBUTES, IN_OBJECTS, SPECIFIC_CHARACTER_SET
 from dulcet.services.querying.character_sets import decode_text
 from dulcet.services.querying.head import read_head
+from dulcet.services.storing.storage_directory import shard_of
 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -57,11 +57,6 @@ class Unreadable(NamedTuple):
     listed: Listed
     reason: str
     """In a sentence, safe to show."""
-
-
-def shard_of(sop_instance_uid: str) -> str:
-    """The directory that an object lies in."""
-    return hashlib.sha256(sop_instance_uid.encode("ascii")).hexdigest()[:2]
 
 
 def path_of(directory: Path, sop_instance_uid: str) -> Path:
