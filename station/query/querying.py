@@ -116,18 +116,10 @@ def check(query: Query, *, relational: bool) -> None:
 
 
 def check_before(asked: Asked, settings: QuerySettings) -> None:
-    """What can be said without asking the peer: ConfigurationError when no model allows the query."""
-    if not settings.is_checked:
-        return
-    for model in models_for(asked.level, settings.root):
-        try:
-            check(plan(asked, model), relational=settings.options.relational)
-        except ConfigurationError as error:
-            first = error
-            break
-        else:
-            return
-    raise first
+    """What can be said without asking the peer: ConfigurationError when the preferred model forbids the query."""
+    if settings.is_checked:
+        model = models_for(asked.level, settings.root)[0]
+        check(plan(asked, model), relational=settings.options.relational)
 
 
 @asynccontextmanager

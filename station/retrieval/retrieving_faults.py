@@ -4,7 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN
-from dulcet.errors import DulcetError, NoAcceptedContextError, OperationFailedError, UnknownHostError
+from dulcet.errors import (
+    ConfigurationError,
+    DulcetError,
+    NoAcceptedContextError,
+    OperationFailedError,
+    UnknownHostError,
+)
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
@@ -99,7 +105,7 @@ def _errors(way: str, short: list[Attempt], peer: Peer) -> Iterator[str]:
             first.setdefault(str(attempt.error), attempt.error)
     for text, count in counts.most_common(MAX_REASONS):
         error = first[text]
-        if way == MOVE and error.exit_code == 78:
+        if way == MOVE and isinstance(error, ConfigurationError):
             continue  # there was no receiver: said already
         times = f" ({count} requests)" if count > 1 else ""
         yield f"{way}: {text}{times}"
