@@ -6,6 +6,41 @@ from dulcet.dimse.message import MEDIUM, Affected, Message, Response
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _IdentifierRQ(Affected):
+    """A request whose data set is an Identifier: what C-FIND, C-GET and C-MOVE have in common."""
+
+    NEEDS_DATA_SET = True
+    affected_sop_class_uid: str
+    message_id: int
+    priority: int = MEDIUM
+    has_data_set: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _CResponse(Response):
+    """What the responses of the composite services have in common."""
+
+    offending_element: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _IdentifierRSP(_CResponse):
+    """A response that may have an Identifier: of C-FIND, C-GET and C-MOVE."""
+
+    error_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _SuboperationsRSP(_IdentifierRSP):
+    """A response that counts sub-operations: of C-GET and C-MOVE; its Identifier may name the instances that failed."""
+
+    number_of_remaining_suboperations: int | None = None
+    number_of_completed_suboperations: int | None = None
+    number_of_failed_suboperations: int | None = None
+    number_of_warning_suboperations: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CStoreRQ(Affected):
     """C-STORE-RQ, PS3.7 Table 9.3-1."""
 
@@ -24,50 +59,32 @@ class CStoreRQ(Affected):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CStoreRSP(Response):
+class CStoreRSP(_CResponse):
     """C-STORE-RSP, PS3.7 Table 9.3-2."""
 
     COMMAND_FIELD = 0x8001
     NAME = "C-STORE-RSP"
     SERVICE = "C-STORE"
     TAKES_DATA_SET = False
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    offending_element: tuple[int, ...] | None = None
-    error_comment: str | None = None
     affected_sop_instance_uid: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CFindRQ(Affected):
-    """C-FIND-RQ, PS3.7 Table 9.3-3; its data set is the Identifier."""
+class CFindRQ(_IdentifierRQ):
+    """C-FIND-RQ, PS3.7 Table 9.3-3."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x0020
     NAME = "C-FIND-RQ"
     SERVICE = "C-FIND"
-    NEEDS_DATA_SET = True
-    affected_sop_class_uid: str
-    message_id: int
-    priority: int = MEDIUM
-    has_data_set: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CFindRSP(Response):
+class CFindRSP(_IdentifierRSP):
     """C-FIND-RSP, PS3.7 Table 9.3-4; a pending one has an Identifier."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8020
     NAME = "C-FIND-RSP"
     SERVICE = "C-FIND"
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    offending_element: tuple[int, ...] | None = None
-    error_comment: str | None = None
-    error_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,74 +105,42 @@ class CCancelRQ(Message):
         return self.message_id_being_responded_to
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CGetRQ(Affected):
-    """C-GET-RQ, PS3.7 Table 9.3-6; its data set is the Identifier."""
+class CGetRQ(_IdentifierRQ):
+    """C-GET-RQ, PS3.7 Table 9.3-6."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x0010
     NAME = "C-GET-RQ"
     SERVICE = "C-GET"
-    NEEDS_DATA_SET = True
-    affected_sop_class_uid: str
-    message_id: int
-    priority: int = MEDIUM
-    has_data_set: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CGetRSP(Response):
-    """C-GET-RSP, PS3.7 Table 9.3-7; an Identifier may name the instances that failed."""
+class CGetRSP(_SuboperationsRSP):
+    """C-GET-RSP, PS3.7 Table 9.3-7."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8010
     NAME = "C-GET-RSP"
     SERVICE = "C-GET"
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    offending_element: tuple[int, ...] | None = None
-    error_comment: str | None = None
-    error_id: int | None = None
-    number_of_remaining_suboperations: int | None = None
-    number_of_completed_suboperations: int | None = None
-    number_of_failed_suboperations: int | None = None
-    number_of_warning_suboperations: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CMoveRQ(Affected):
-    """C-MOVE-RQ, PS3.7 Table 9.3-9; its data set is the Identifier."""
+class CMoveRQ(_IdentifierRQ):
+    """C-MOVE-RQ, PS3.7 Table 9.3-9."""
 
     COMMAND_FIELD = 0x0021
     NAME = "C-MOVE-RQ"
     SERVICE = "C-MOVE"
-    NEEDS_DATA_SET = True
-    affected_sop_class_uid: str
-    message_id: int
     move_destination: str
     """The AE title of the storage SCP that shall receive."""
-    priority: int = MEDIUM
-    has_data_set: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CMoveRSP(Response):
-    """C-MOVE-RSP, PS3.7 Table 9.3-10; an Identifier may name the instances that failed."""
+class CMoveRSP(_SuboperationsRSP):
+    """C-MOVE-RSP, PS3.7 Table 9.3-10."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8021
     NAME = "C-MOVE-RSP"
     SERVICE = "C-MOVE"
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    offending_element: tuple[int, ...] | None = None
-    error_comment: str | None = None
-    error_id: int | None = None
-    number_of_remaining_suboperations: int | None = None
-    number_of_completed_suboperations: int | None = None
-    number_of_failed_suboperations: int | None = None
-    number_of_warning_suboperations: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,17 +156,11 @@ class CEchoRQ(Affected):
     has_data_set: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CEchoRSP(Response):
+class CEchoRSP(_CResponse):
     """C-ECHO-RSP, PS3.7 Table 9.3-13."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8030
     NAME = "C-ECHO-RSP"
     SERVICE = "C-ECHO"
     TAKES_DATA_SET = False
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    offending_element: tuple[int, ...] | None = None
-    error_comment: str | None = None

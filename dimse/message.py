@@ -1,12 +1,12 @@
 """What the messages of DIMSE have in common: PS3.7 6.3.1, 9.3 and 10.3.
 
-A message is a frozen dataclass whose fields have the names of their elements in the command dictionary, so a class is
-its own table: a field without a default is required, one that is None is not sent. `has_data_set` stands for Command
-Data Set Type (0000,0800). A message takes a few hundred octets.
+A message is a frozen dataclass whose fields have the names of their elements in the command dictionary, so a class with
+its bases is its own table: a field without a default is required, one that is None is not sent. `has_data_set` stands
+for Command Data Set Type (0000,0800). A message takes a few hundred octets.
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache, lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -114,14 +114,16 @@ class Requested(Message):
         return self.requested_sop_class_uid
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Response(Affected):
-    """A response; of an operation that has several, each one."""
+    """A response; of an operation that has several, each one. The fields are those that all have."""
 
-    __slots__ = ()
+    affected_sop_class_uid: str | None = None
     message_id_being_responded_to: int
+    has_data_set: bool = False
     status: int
     """`dimse.status` explains it."""
-    error_comment: str | None
+    error_comment: str | None = None
     """(0000,0902). Raw: quote it before showing."""
 
     @property

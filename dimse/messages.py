@@ -110,12 +110,7 @@ class RefusalRSP(Response):
 
     NAME = "refusal"
     SERVICE = ""
-    affected_sop_class_uid: str | None = None
     command_field: int
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    error_comment: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

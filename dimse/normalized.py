@@ -95,11 +95,6 @@ class NDeleteRQ(Requested):
 class _NResponse(Response):
     """What the responses of the normalized services have in common."""
 
-    affected_sop_class_uid: str | None = None
-    message_id_being_responded_to: int
-    has_data_set: bool = False
-    status: int
-    error_comment: str | None = None
     error_id: int | None = None
     affected_sop_instance_uid: str | None = None
     attribute_identifier_list: tuple[int, ...] | None = None
@@ -116,19 +111,19 @@ class NEventReportRSP(_NResponse):
     event_type_id: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NGetRSP(_NResponse):
     """N-GET-RSP, PS3.7 Table 10.3-4; its data set is the Attribute List."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8110
     NAME = "N-GET-RSP"
     SERVICE = "N-GET"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NSetRSP(_NResponse):
     """N-SET-RSP, PS3.7 Table 10.3-6; its data set is the Attribute List."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8120
     NAME = "N-SET-RSP"
     SERVICE = "N-SET"
@@ -144,19 +139,19 @@ class NActionRSP(_NResponse):
     action_type_id: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NCreateRSP(_NResponse):
     """N-CREATE-RSP, PS3.7 Table 10.3-10; its data set is the Attribute List."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8140
     NAME = "N-CREATE-RSP"
     SERVICE = "N-CREATE"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class NDeleteRSP(_NResponse):
     """N-DELETE-RSP, PS3.7 Table 10.3-12."""
 
+    __slots__ = ()
     COMMAND_FIELD = 0x8150
     NAME = "N-DELETE-RSP"
     SERVICE = "N-DELETE"
