@@ -12,7 +12,7 @@ import click
 import trio
 
 from dulcet.commands.conform_reports import Reporter, compare, write_reports
-from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, tls_client, tls_client_options
+from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
 from dulcet.conformance.kit.case import Case, Level, Role
@@ -29,27 +29,15 @@ MOST_PROCESSES = 4  # of the product at once
 DEFAULT_ARTIM = 30.0
 
 
-Option = Callable[[Any], Any]
-
-
-def _options(*options: Option) -> Option:
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 _LEVELS = click.Choice([level.word for level in Level])
 
-selection_options = _options(
+selection_options = stacked(
     click.option("--case", "cases", multiple=True, metavar="ID", help="Only these cases or groups; may be repeated."),
     click.option("--without", multiple=True, metavar="ID", help="Not these cases or groups."),
     click.option("--level", "levels", multiple=True, type=_LEVELS, help="Only cases of this level."),
     click.option("--list", "list_only", is_flag=True, help="Print the cases and end."),
 )
-patience_options = _options(
+patience_options = stacked(
     click.option("--timeout", type=click.FloatRange(0.1), default=2.0, show_default=True, metavar="S",
                  help="For each answer; what failed is played again, more patiently."),
     click.option("--artim", type=click.FloatRange(0.5), metavar="S",
@@ -59,7 +47,7 @@ patience_options = _options(
     click.option("--no-confirm", is_flag=True, help="Don't play again what failed."),
     click.option("--allow-load", is_flag=True, help="Also the cases of many connections or much data."),
 )  # fmt: skip
-report_options = _options(
+report_options = stacked(
     click.option("--config", type=FILE, metavar="FILE", help="What the product claims (TOML)."),
     click.option("--waivers", type=FILE, metavar="FILE", help="Failures that are known, each with a reason (TOML)."),
     click.option("--baseline", type=FILE, metavar="FILE", help="An earlier result: what is newly failing?"),

@@ -1,15 +1,14 @@
 """`dulcet node`: the node book, peers by name."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from dulcet.commands.completion import NODE_NAME, TAG
 from dulcet.commands.node_import import import_nodes
-from dulcet.commands.options import FILE, split_peers
+from dulcet.commands.options import FILE, split_peers, stacked
 from dulcet.errors import ConfigurationError
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.book.node_book import NodeBook
@@ -22,32 +21,25 @@ EXIT_FAULTS = 78
 MAX_PDU = click.IntRange(4096, 16 * 1024 * 1024)
 _NEEDED = ("ae_title", "host", "port")
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _field_options(command: F) -> F:
-    """What may be said of a node besides its address."""
-    options = (
-        click.option("--ae-title", "-aec", metavar="AET", help="Its AE title."),
-        click.option("--calling-ae-title", "-aet", metavar="AET", help="Our AE title towards it."),
-        click.option("--tls/--no-tls", default=None, help="Always, or never, speak TLS with it."),
-        click.option("--tls-ca", type=FILE, metavar="FILE", help="Authorities to trust instead of the system's."),
-        click.option("--tls-cert", type=FILE, metavar="FILE", help="Our certificate, if it asks for one."),
-        click.option("--tls-key", type=FILE, metavar="FILE", help="The key of --tls-cert, if not in the same file."),
-        click.option("--tls-name", metavar="NAME", help="The name on its certificate, if not its host name."),
-        click.option("--max-pdu", type=MAX_PDU, metavar="N", help="Octets of our largest PDU."),
-        click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Associations at once."),
-        click.option("--async-window", type=click.IntRange(1, 256), metavar="N", help="Operations outstanding."),
-        click.option("--convert/--no-convert", default=None, help="Whether files may be converted for it."),
-        click.option("--retrieve", type=click.Choice(RETRIEVE_METHODS), help="How to get images from it."),
-        click.option("--query-root", type=click.Choice(QUERY_ROOTS), help="The information model of queries."),
-        click.option("--character-set", metavar="TERM", help="Of queries, like 'ISO_IR 100' (Latin 1)."),
-        click.option("--notes", metavar="TEXT", help="For people."),
-        click.option("--tag", "tags", multiple=True, type=TAG, help="A word to choose nodes by; may be repeated."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_field_options = stacked(
+    click.option("--ae-title", "-aec", metavar="AET", help="Its AE title."),
+    click.option("--calling-ae-title", "-aet", metavar="AET", help="Our AE title towards it."),
+    click.option("--tls/--no-tls", default=None, help="Always, or never, speak TLS with it."),
+    click.option("--tls-ca", type=FILE, metavar="FILE", help="Authorities to trust instead of the system's."),
+    click.option("--tls-cert", type=FILE, metavar="FILE", help="Our certificate, if it asks for one."),
+    click.option("--tls-key", type=FILE, metavar="FILE", help="The key of --tls-cert, if not in the same file."),
+    click.option("--tls-name", metavar="NAME", help="The name on its certificate, if not its host name."),
+    click.option("--max-pdu", type=MAX_PDU, metavar="N", help="Octets of our largest PDU."),
+    click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Associations at once."),
+    click.option("--async-window", type=click.IntRange(1, 256), metavar="N", help="Operations outstanding."),
+    click.option("--convert/--no-convert", default=None, help="Whether files may be converted for it."),
+    click.option("--retrieve", type=click.Choice(RETRIEVE_METHODS), help="How to get images from it."),
+    click.option("--query-root", type=click.Choice(QUERY_ROOTS), help="The information model of queries."),
+    click.option("--character-set", metavar="TERM", help="Of queries, like 'ISO_IR 100' (Latin 1)."),
+    click.option("--notes", metavar="TEXT", help="For people."),
+    click.option("--tag", "tags", multiple=True, type=TAG, help="A word to choose nodes by; may be repeated."),
+)
+"""What may be said of a node besides its address."""
 
 
 @click.group()

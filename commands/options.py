@@ -19,7 +19,9 @@ DEFAULT_CALLED_AE_TITLE = "ANY-SCP"
 FILE = click.Path(path_type=Path)
 
 
-def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which --help shows them."""
+
     def decorate(command: F) -> F:
         for option in reversed(options):
             command = option(command)
@@ -28,52 +30,45 @@ def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def conversation_options(command: F) -> F:
-    """--json, -v, -q."""
-    return _all(
-        click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
-        click.option("-v", "--verbose", count=True, help="Show the conversation; twice: the state machine too."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress, no prose."),
-    )(command)
+conversation_options = stacked(
+    click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output."),
+    click.option("-v", "--verbose", count=True, help="Show the conversation; twice: the state machine too."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress, no prose."),
+)
+"""What is shown."""
 
+peer_options = stacked(
+    click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title."),
+    click.option("--aec", "-aec", metavar="AET", help="The peer's AE title, if PEER doesn't say it."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="For the association, and for each response.",
+    ),
+)
+"""How a peer is called."""
 
-def peer_options(command: F) -> F:
-    """--aet, -aec, --timeout."""
-    return _all(
-        click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title."),
-        click.option("--aec", "-aec", metavar="AET", help="The peer's AE title, if PEER doesn't say it."),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(min=0.1),
-            default=30.0,
-            show_default=True,
-            metavar="SECONDS",
-            help="For the association, and for each response.",
-        ),
-    )(command)
+tls_client_options = stacked(
+    click.option("--tls", is_flag=True, help="Speak TLS; the peer's certificate is verified."),
+    click.option("--tls-ca", type=FILE, metavar="FILE", help="Authorities to trust instead of the system's."),
+    click.option("--tls-cert", type=FILE, metavar="FILE", help="Our certificate, if the peer asks for one."),
+    click.option("--tls-key", type=FILE, metavar="FILE", help="The key of --tls-cert, if not in the same file."),
+    click.option("--tls-name", metavar="NAME", help="The name on the peer's certificate, if not its host name."),
+)
+"""--tls and the files for it."""
 
-
-def tls_client_options(command: F) -> F:
-    """--tls and the files for it."""
-    return _all(
-        click.option("--tls", is_flag=True, help="Speak TLS; the peer's certificate is verified."),
-        click.option("--tls-ca", type=FILE, metavar="FILE", help="Authorities to trust instead of the system's."),
-        click.option("--tls-cert", type=FILE, metavar="FILE", help="Our certificate, if the peer asks for one."),
-        click.option("--tls-key", type=FILE, metavar="FILE", help="The key of --tls-cert, if not in the same file."),
-        click.option("--tls-name", metavar="NAME", help="The name on the peer's certificate, if not its host name."),
-    )(command)
-
-
-def identity_options(command: F) -> F:
-    """User identity negotiation, PS3.7 D.3.3.7."""
-    return _all(
-        click.option("--user", metavar="NAME", help="User identity: a name."),
-        click.option("--password-file", type=FILE, metavar="FILE", help="User identity: the passcode of --user."),
-        click.option("--kerberos-file", type=FILE, metavar="FILE", help="User identity: a Kerberos service ticket."),
-        click.option("--saml-file", type=FILE, metavar="FILE", help="User identity: a SAML assertion."),
-        click.option("--jwt-file", type=FILE, metavar="FILE", help="User identity: a JSON Web Token."),
-        click.option("--user-response", is_flag=True, help="Ask the peer to confirm the identity."),
-    )(command)
+identity_options = stacked(
+    click.option("--user", metavar="NAME", help="User identity: a name."),
+    click.option("--password-file", type=FILE, metavar="FILE", help="User identity: the passcode of --user."),
+    click.option("--kerberos-file", type=FILE, metavar="FILE", help="User identity: a Kerberos service ticket."),
+    click.option("--saml-file", type=FILE, metavar="FILE", help="User identity: a SAML assertion."),
+    click.option("--jwt-file", type=FILE, metavar="FILE", help="User identity: a JSON Web Token."),
+    click.option("--user-response", is_flag=True, help="Ask the peer to confirm the identity."),
+)
+"""User identity negotiation, PS3.7 D.3.3.7."""
 
 
 def tls_client(tls: bool, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -1,6 +1,5 @@
 """Options that find and retrieve share: what is looked for, and how it is asked."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from dulcet.commands import conversation
-from dulcet.commands.options import FILE, F, tls_client, user_identity
+from dulcet.commands.options import FILE, stacked, tls_client, user_identity
 from dulcet.commands.peers import peers, preferences
 from dulcet.errors import ConfigurationError
 from dulcet.services.find import QueryOptions
@@ -20,18 +19,6 @@ from dulcet.station.query.query_keys import from_words
 from dulcet.station.query.query_plan import LEVELS, Asked
 from dulcet.station.query.querying import Conversation, QuerySettings
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
-
-
-def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, in the order in which --help shows them."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
 
 query_options = stacked(
     click.option("-k", "--key", "keys", multiple=True, metavar="KEY[=VALUE]", help="A key to match, or to return."),

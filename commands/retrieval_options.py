@@ -8,8 +8,7 @@ from typing import Any
 import click
 import trio
 
-from dulcet.commands.options import FILE, ae_title
-from dulcet.commands.query_options import stacked
+from dulcet.commands.options import FILE, ae_title, stacked
 from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN, explain
 from dulcet.dimse.uids import STORAGE_SOP_CLASSES
 from dulcet.errors import ConfigurationError, DulcetError
