@@ -46,6 +46,12 @@ def need(program: str) -> None:
         pytest.skip(sentence)
 
 
+@pytest.fixture(scope="session", name="need")
+def need_fixture() -> Callable[[str], None]:
+    """For tests that start a peer of their own."""
+    return need
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     directory = tmp_path_factory.mktemp("certificates")

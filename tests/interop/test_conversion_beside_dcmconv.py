@@ -1,6 +1,5 @@
 """Our conversions beside those of DCMTK's dcmconv: dcmdump reads the same elements out of both."""
 
-import os
 import re
 import subprocess
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from dulcet.conformance.peers.process import executable, find_executable, how_to_install
+from dulcet.conformance.peers.process import executable
 from dulcet.dimse.transfer_syntaxes import UNCOMPRESSED, convertible
 from dulcet.dimse.uids import EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from dulcet.services.conversion import convert
@@ -38,13 +37,8 @@ TEST_FILES = [
 
 
 @pytest.fixture(autouse=True)
-def _needs_dcmtk():
-    """As the peers' fixtures do: skip with a sentence, or fail where peers are required."""
-    if find_executable("dcmconv") is None:
-        sentence = how_to_install("dcmconv")
-        if os.environ.get("DULCET_REQUIRE_PEERS") == "1":
-            pytest.fail(f"{sentence} (DULCET_REQUIRE_PEERS=1)", pytrace=False)
-        pytest.skip(sentence)
+def _needs_dcmtk(need):
+    need("dcmconv")
 
 
 def dumped(path: Path) -> list[bytes]:

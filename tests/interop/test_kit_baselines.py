@@ -7,7 +7,6 @@ are not compared.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from dulcet.cli import run as dulcet
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.orthanc import orthanc
-from dulcet.conformance.peers.process import RunningPeer, executable, find_executable, how_to_install
+from dulcet.conformance.peers.process import RunningPeer, executable
 
 BASELINES = Path(__file__).parents[1] / "data" / "baselines"
 DESTINATION = "KITDEST"
@@ -76,11 +75,6 @@ def test_a_baseline_says_why(path):
     assert all(text.startswith("PS3.") for text in baseline["remarks"].values())
 
 
-def need(program: str) -> None:
-    if find_executable(program) is None:
-        (pytest.fail if os.environ.get("DULCET_REQUIRE_PEERS") == "1" else pytest.skip)(how_to_install(program))
-
-
 @contextmanager
 def acceptor(name: str, destination: PeerAddress) -> Iterator[RunningPeer]:
     if name == "storescp":
@@ -96,7 +90,7 @@ def acceptor(name: str, destination: PeerAddress) -> Iterator[RunningPeer]:
 
 
 @pytest.mark.parametrize("name", ["storescp", "dcmrecv", "dcmqrscp", "orthanc"])
-def test_an_acceptor(name, tmp_path):
+def test_an_acceptor(name, need, tmp_path):
     need("Orthanc" if name == "orthanc" else name)
     destination = PeerAddress(ae_title=DESTINATION, host=LOOPBACK, port=free_port())
     configuration = tmp_path / "kit.toml"
@@ -109,7 +103,7 @@ def test_an_acceptor(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_a_requestor(name, tmp_path):
+def test_a_requestor(name, need, tmp_path):
     need(name)
     (tmp_path / "received").mkdir()
     places = {"FILES": " ".join(images(tmp_path)), "RECEIVED": str(tmp_path / "received")}

@@ -13,7 +13,7 @@ from dulcet.cli import run as dulcet
 from dulcet.conformance.kit.scu_session import title_of
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
-from dulcet.conformance.peers.process import executable, find_executable, how_to_install
+from dulcet.conformance.peers.process import executable
 
 SECONDS = 120
 
@@ -25,13 +25,8 @@ def conform(arguments: list[str], directory: Path) -> tuple[int, dict[str, dict[
     return code, {case["id"]: case for case in json.loads(output.read_text())["cases"]}
 
 
-def need(program: str) -> None:
-    if find_executable(program) is None:
-        pytest.skip(how_to_install(program))
-
-
 @pytest.fixture(scope="module")
-def storescp() -> Iterator[PeerAddress]:
+def storescp(need) -> Iterator[PeerAddress]:
     need("storescp")
     with dcmtk.storescp("+xa", "--fork") as peer:
         yield peer.address
@@ -69,7 +64,7 @@ def test_a_waiver_excuses(storescp, tmp_path):
     assert cases["ul.assoc.rq.rsv.43-74"]["verdict"] == "FAIL"
 
 
-def test_a_dissector_reads_the_captures(storescp, tmp_path):
+def test_a_dissector_reads_the_captures(need, storescp, tmp_path):
     need("tshark")
     conform(["scp", str(storescp), "--case", "dimse.echo.basic", "--pcap-dir", str(tmp_path)], tmp_path)
     command = [executable("tshark"), "-r", str(tmp_path / "dimse.echo.basic.pcapng"), "-d", "tcp.port==104,dicom"]
@@ -78,7 +73,7 @@ def test_a_dissector_reads_the_captures(storescp, tmp_path):
         assert words in shown
 
 
-def test_dcmtk_as_requestor(tmp_path):
+def test_dcmtk_as_requestor(need, tmp_path):
     """Octet 7 of the Presentation Context Item is FFH (PS3.8 Table 9-13: 00H)."""
     need("echoscu")
     groups = ["ul.assoc.r", "ul.release.r.rq-format", "dimse.echo.r.basic", "ul.pdata.out", "dimse.cmd.out"]
@@ -92,7 +87,7 @@ def test_dcmtk_as_requestor(tmp_path):
 
 
 @pytest.mark.parametrize("door", ["title", "port"])
-def test_people_start_the_product(door, tmp_path):
+def test_people_start_the_product(door, need, tmp_path):
     """Without a command the called AE title, or the port, chooses the case."""
     need("echoscu")
     port, case_id = free_port(), "dimse.echo.r.basic"

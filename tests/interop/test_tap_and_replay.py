@@ -18,19 +18,11 @@ from dulcet.conformance.captures.transcript import TransportEvent
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, free_port
 from dulcet.conformance.peers.ours import DEFAULT_SETTINGS, PROGRAM
-from dulcet.conformance.peers.process import find_executable, how_to_install
 from dulcet.conformance.tap import Tap, TappedPeer
 from dulcet.conformance.tap_recording import RecordingDirectory
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 SECONDS = 60
-
-
-def need(program):
-    """Skip, or fail where peers are required, unless the program is installed."""
-    if find_executable(program) is None:
-        sentence = how_to_install(program)
-        (pytest.fail if os.environ.get("DULCET_REQUIRE_PEERS") == "1" else pytest.skip)(sentence)
 
 
 @contextmanager
@@ -70,11 +62,12 @@ def ended(process):
 
 
 def run(program, *arguments):
-    need(program)
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
-def test_objects_pass_as_they_are_and_the_recording_is_complete(storescp, pydicom_files, tmp_path):
+def test_objects_pass_as_they_are_and_the_recording_is_complete(need, storescp, pydicom_files, tmp_path):
+    need("echoscu")
+    need("storescu")
     sent = [pydicom_files / name for name in ("CT_small.dcm", "MR_small.dcm")]
     capture = tmp_path / "tapped.pcapng"
     with started("tap", "0", storescp.address, "--write", capture, "-v") as (tap, port):
@@ -94,7 +87,7 @@ def test_objects_pass_as_they_are_and_the_recording_is_complete(storescp, pydico
     assert "C-STORE: 2 requests, 2 x 0000H Success" in said
 
 
-def test_tshark_reads_what_was_tapped(storescp, tmp_path):
+def test_tshark_reads_what_was_tapped(need, storescp, tmp_path):
     need("tshark")
     capture = tmp_path / "tapped.pcapng"
     with started("tap", "0", storescp.address, "--write", capture, "-q") as (tap, port):
@@ -225,7 +218,7 @@ STORESCP = (
 
 
 @pytest.fixture(scope="module")
-def playing_storescp():
+def playing_storescp(need):
     need("storescp")
     with dcmtk.storescp("+xa", "--fork") as peer:
         yield peer
@@ -247,7 +240,7 @@ def test_a_capture_of_storescp_against_storescp(name, command, playing_storescp)
     is_equal(command("replay", "--json", CAPTURES / f"{name}.pcap", where))
 
 
-def test_captures_of_dcmrecv_and_dcmqrscp_against_them(command, dcmrecv):
+def test_captures_of_dcmrecv_and_dcmqrscp_against_them(need, command, dcmrecv):
     for name in ("echo__dcmtk-echoscu__dcmtk-dcmrecv", "store-many__pynetdicom__dcmtk-dcmrecv"):
         is_equal(command("replay", "--json", CAPTURES / f"{name}.pcap", f"{LOOPBACK}:{dcmrecv.address.port}"))
     need("dcmqrscp")
@@ -265,7 +258,7 @@ def test_captures_of_dcmrecv_and_dcmqrscp_against_them(command, dcmrecv):
     assert "the capture has more answers to it" in more
 
 
-def test_the_acceptor_of_a_capture_for_the_requestor_of_it():
+def test_the_acceptor_of_a_capture_for_the_requestor_of_it(need):
     """DCMTK's echoscu asks three times, as it did; the called AE title is another one."""
     need("echoscu")
     capture = CAPTURES / "echo__dcmtk-echoscu__dcmtk-dcmrecv.pcap"

@@ -18,7 +18,7 @@ from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.orthanc import orthanc as run_orthanc
 from dulcet.conformance.peers.ours import PROGRAM, dulcet_serve
-from dulcet.conformance.peers.process import RunningPeer, executable, find_executable, how_to_install
+from dulcet.conformance.peers.process import RunningPeer, executable
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from dulcet.services.part10 import encode_header
 from dulcet.services.querying.elements import Element, encode_elements, padded
@@ -29,20 +29,6 @@ ROOT = "1.2.826.0.1.3680043.9.7.5"
 MANY, BIG = 5000, 500
 PROGRAM_SECONDS = 60
 MEMORY, ROOM_OCTETS = "/dev/shm", 200_000_000
-
-
-def need(program: str) -> None:
-    """Skip, or fail where peers are required, unless the peer's program is installed."""
-    if find_executable(program) is None:
-        if os.environ.get("DULCET_REQUIRE_PEERS") == "1":
-            pytest.fail(f"{how_to_install(program)} (DULCET_REQUIRE_PEERS=1)", pytrace=False)
-        pytest.skip(how_to_install(program))
-
-
-@pytest.fixture(scope="session", name="need")
-def need_fixture() -> Callable[[str], None]:
-    """For tests that start a peer of their own."""
-    return need
 
 
 @dataclass(frozen=True)
@@ -179,7 +165,7 @@ Run = Callable[..., Said]
 
 
 @pytest.fixture(scope="session")
-def program() -> Run:
+def program(need: Callable[[str], None]) -> Run:
     """Runs a program of DCMTK, skipped or failed where it is missing."""
 
     def run(name: str, *arguments: object) -> Said:
@@ -209,7 +195,7 @@ def findscu(archive: Archive, program: Run) -> Run:
 
 
 @pytest.fixture
-def storescp() -> Iterator[Callable[..., Any]]:
+def storescp(need: Callable[[str], None]) -> Iterator[Callable[..., Any]]:
     """DCMTK's storescp as a destination, with any of its options."""
     need("storescp")
     return dcmtk.storescp
@@ -236,7 +222,7 @@ class Orthanc:
 
 
 @pytest.fixture(scope="module")
-def orthanc_rest(archive: Archive) -> Iterator[Orthanc]:
+def orthanc_rest(archive: Archive, need: Callable[[str], None]) -> Iterator[Orthanc]:
     """Orthanc that knows our archive as `modality0`, and is known to it."""
     need("Orthanc")
     port = free_port()
