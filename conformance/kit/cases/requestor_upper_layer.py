@@ -161,6 +161,7 @@ async def _artim_in_sta13(reception: Reception) -> Outcome:
 
 _ABORTING = ("ABORT2",)
 _SERVER_REASON = "a lost connection shows nothing on the wire; the product's own log has to tell"
+_DISRUPTED = "PS3.8 7.2.2.6: a product's user may abort in place of the release."
 _LOCAL_REASON = "only the product's own user can cause it: nothing that a peer does"
 
 FSM = (
@@ -186,7 +187,7 @@ FSM = (
         for event in (Event.EVT3, Event.EVT4, Event.EVT6, Event.EVT16, Event.EVT19)
     ),
     cell_case(State.STA7, Event.EVT10, R, _data_in_sta7, ("CLOSE",), tolerated=("ABORT0",)),
-    cell_case(State.STA7, Event.EVT12, R, _answers_collision, ("RP",)),
+    cell_case(State.STA7, Event.EVT12, R, _answers_collision, ("RP",), tolerated=("ABORT0",), note=_DISRUPTED),
     cell_case(State.STA7, Event.EVT13, R, _cell(State.STA7, Event.EVT13), ("CLOSE",)),
     *(
         cell_case(State.STA9, event, R, _cell(State.STA9, event),
@@ -194,7 +195,7 @@ FSM = (
                   note="Sent in one write after the A-RELEASE-RQ: the product may be in Sta11 by then.")
         for event in _PDUS
     ),
-    cell_case(State.STA9, Event.EVT14, R, _answers_collision, ("RP",),
+    cell_case(State.STA9, Event.EVT14, R, _answers_collision, ("RP",), tolerated=("ABORT0",), note=_DISRUPTED,
               stimulus="an A-RELEASE-RQ to that of the product"),
     *(
         cell_case(State.STA11, event, R, _cell(State.STA11, event))
