@@ -25,16 +25,13 @@ from dulcet.services.limits import Limits
 from dulcet.services.requestor import leave
 from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
-from dulcet.ul.connection import Connection, Transition
+from dulcet.ul.connection import Connection, Refuse, Transition
 from dulcet.ul.negotiation import AcceptedContext, Supported, answer, outcome
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.table import State
 
 Perform = Callable[[Association, Received], Awaitable[None]]
 """Performs one operation and sends its response or responses."""
-
-Refuse = Callable[[AAssociateRQ], AAssociateRJ | None]
-"""Asked in AE-6 whether the service-provider can take the association."""
 
 OpenSink = Callable[[Association, AcceptedContext, Message], Sink]
 
@@ -88,7 +85,7 @@ class Acceptor:
     async def serve(
         self,
         transport: Transport,
-        refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None,
+        refuse: Refuse | None = None,
         was_refused: Callable[[], None] = lambda: None,
         established: Callable[[Association], None] = lambda _association: None,
     ) -> None:

@@ -18,7 +18,12 @@ from dulcet.dimse.transfer_syntaxes import (
 )
 from dulcet.errors import DecodeError, NotDICOMError
 from dulcet.services.storing.data_set_walk import DataSetWalk
-from dulcet.services.value_representations import UNDEFINED_LENGTH, VRS_WITH_16_BIT_LENGTH, VRS_WITH_32_BIT_LENGTH
+from dulcet.services.value_representations import (
+    KNOWN_VRS,
+    UNDEFINED_LENGTH,
+    VRS_WITH_16_BIT_LENGTH,
+    VRS_WITH_32_BIT_LENGTH,
+)
 from dulcet.ul.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 PREAMBLE_OCTETS = 128
@@ -35,7 +40,6 @@ _LENGTH = struct.Struct("<I")
 _LONG = struct.Struct("<HH2sHI")
 _VERSION = _LONG.pack(2, 1, b"OB", 0, 2) + b"\0\1"  # File Meta Information Version 1, PS3.10 Table 7.1-1
 _UID_CHARACTERS = tuple(b"%c" % octet for octet in b"0123456789.")
-_KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +114,7 @@ def _guess_transfer_syntax(head: bytes) -> str:
     """By the first element of a data set: Implicit VR has a length where Explicit VR has the VR (PS3.5 7.1); or ""."""
     if len(head) < 8:
         return ""
-    is_explicit = head[4:6] in _KNOWN_VRS
+    is_explicit = head[4:6] in KNOWN_VRS
     if head[:2] == b"\0\x08":
         return EXPLICIT_VR_BIG_ENDIAN if is_explicit else ""
     if head[0] > 8 or head[1]:

@@ -1,19 +1,22 @@
-"""Value Representations (PS3.5 6.2): what an encoder has to know of each, and which one an implicit element has.
+"""Value Representations (PS3.5 6.2): what readers and writers of elements have to know, and what implicit ones have.
 
-Only the conversion of data sets needs this. The Data Dictionary (PS3.6) is pydicom's, imported at the first question
-that can't be answered without it, so that a conversion from an explicit transfer syntax never pays for the import.
+The Data Dictionary (PS3.6) is pydicom's, imported at the first question that can't be answered without it, so that who
+reads an explicit transfer syntax never pays for the import.
 """
 
 from functools import cache
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
+SPECIFIC_CHARACTER_SET = 0x00080005
 PIXEL_DATA = 0x7FE00010
 PIXEL_REPRESENTATION = 0x00280103
 LENGTH_TO_END = 0x00080001  # retired: counts the octets up to the end of the data set
 ITEM = 0xFFFEE000
 ITEM_DELIMITATION = 0xFFFEE00D
 SEQUENCE_DELIMITATION = 0xFFFEE0DD
+
+MAX_SEQUENCE_DEPTH = 64  # real data sets stay below 10; the bound keeps a hostile one off the interpreter's stack
 
 US_OR_SS = b"US or SS"
 """What `vr_of_implicit` answers where Pixel Representation (0028,0103) decides."""
@@ -23,6 +26,14 @@ VRS_WITH_16_BIT_LENGTH = frozenset(
 )  # PS3.5 7.1.2: all others, known or not, have two reserved octets and a 32-bit length
 
 VRS_WITH_32_BIT_LENGTH = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+
+KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
+
+VRS_IN_CHARACTER_SET = frozenset(b"LO LT PN SH ST UC UT".split())
+"""Those that Specific Character Set applies to (PS3.5 6.1.2.3); other text is ASCII."""
+
+SINGLE_TEXT_VRS = frozenset(b"LT ST UT UR".split())
+"""Those of one value (PS3.5 6.2): a backslash is a character of the text."""
 
 OCTETS_PER_NUMBER = {
     b"AT": 2,  # a pair of 16-bit numbers, PS3.5 Table 6.2-1
@@ -70,4 +81,4 @@ def vr_of_implicit(tag: int) -> bytes:
     if known == "US or SS":
         return US_OR_SS
     vr = known.encode("ascii")
-    return vr if vr in VRS_WITH_16_BIT_LENGTH or vr in VRS_WITH_32_BIT_LENGTH else b"UN"
+    return vr if vr in KNOWN_VRS else b"UN"

@@ -21,17 +21,16 @@ from dulcet.services.data_sets import BytesSource
 from dulcet.services.query_retrieve import QueryLimits, identifier_of, send_refusal
 from dulcet.services.querying.character_sets import encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded
-from dulcet.services.querying.identifiers import SINGLE_TEXT_VRS, SPECIFIC_CHARACTER_SET, Identifier, value_text
+from dulcet.services.querying.identifiers import Identifier, value_text
 from dulcet.services.querying.matching import Key, Kind, combined, compile_key
 from dulcet.services.querying.query import TIMEZONE_OFFSET, Refusal
 from dulcet.services.retrieving.operation_watch import Watch, watched
-from dulcet.services.value_representations import tag_text
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, VRS_IN_CHARACTER_SET, tag_text
 
 ITEMS_BETWEEN_TURNS = 50  # matched in some 5 ms
 
 _PAIRS = ((0x00400002, 0x00400003), (0x00400004, 0x00400005), (0x00404005, 0x00404011), (0x00100030, 0x00100032))
 """Start and end of a scheduled procedure step and their times, and the like."""
-_TEXT_VRS_WITH_CHARACTER_SET = (b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT")  # PS3.5 6.1.2.3
 
 
 class WorklistItem(NamedTuple):
@@ -202,10 +201,9 @@ def _rewritten(elements: Elements, character_set: str, wanted: str) -> Elements:
         vr, value, items = element
         if items is not None:
             rewritten[tag] = Element(vr, items=tuple(_rewritten(item, character_set, wanted) for item in items))
-        elif vr in _TEXT_VRS_WITH_CHARACTER_SET and not (value.isascii() and b"\x1b" not in value):
+        elif vr in VRS_IN_CHARACTER_SET and not _is_plain(value):
             text = value_text(element, character_set)
-            octets = encode_text(text, vr.decode("ascii"), wanted, is_single=vr in SINGLE_TEXT_VRS)
-            rewritten[tag] = Element(vr, padded(vr, octets))
+            rewritten[tag] = Element(vr, padded(vr, encode_text(text, vr, wanted)))
         else:
             rewritten[tag] = element
     return rewritten
@@ -213,7 +211,7 @@ def _rewritten(elements: Elements, character_set: str, wanted: str) -> Elements:
 
 def _is_ascii(elements: Elements) -> bool:
     return all(
-        all(map(_is_ascii, items)) if items is not None else vr not in _TEXT_VRS_WITH_CHARACTER_SET or _is_plain(value)
+        all(map(_is_ascii, items)) if items is not None else vr not in VRS_IN_CHARACTER_SET or _is_plain(value)
         for vr, value, items in elements.values()
     )
 

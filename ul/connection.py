@@ -73,6 +73,9 @@ class StopArtim:
     """Stop the ARTIM timer if it runs."""
 
 
+Refuse = Callable[[AAssociateRQ], AAssociateRJ | None]
+"""Asked in AE-6 whether the service-provider can take the association (its limits): the A-ASSOCIATE-RJ if not."""
+
 Effect = Send | Indicate | IndicateProviderAbort | Connect | Close | StartArtim | StopArtim
 
 
@@ -122,9 +125,8 @@ _ALWAYS_THE_SAME: dict[Step, Effect] = {
 class Connection:
     """The state machine of one association, either role. Memory: one receive buffer (see `framing`).
 
-    `is_requestor` is our role. `max_pdu_length` is what we announce and enforce. `refuse` is asked in AE-6 whether the
-    service-provider can take the association (its limits); it answers None or the A-ASSOCIATE-RJ to send.
-    `on_transition` sees every step of the machine.
+    `is_requestor` is our role. `max_pdu_length` is what we announce and enforce. `on_transition` sees every
+    step of the machine.
     """
 
     def __init__(
@@ -133,7 +135,7 @@ class Connection:
         is_requestor: bool,
         max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH,
         max_associate_octets: int = MAX_ASSOCIATE_PDU_OCTETS,
-        refuse: Callable[[AAssociateRQ], AAssociateRJ | None] | None = None,
+        refuse: Refuse | None = None,
         on_transition: Callable[[Transition], None] | None = None,
     ) -> None:
         self.is_requestor = is_requestor

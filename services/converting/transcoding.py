@@ -15,7 +15,9 @@ from dulcet.errors import ConversionError
 from dulcet.services.value_representations import (
     ITEM,
     ITEM_DELIMITATION,
+    KNOWN_VRS,
     LENGTH_TO_END,
+    MAX_SEQUENCE_DEPTH,
     OCTETS_PER_NUMBER,
     PIXEL_DATA,
     PIXEL_REPRESENTATION,
@@ -29,7 +31,6 @@ from dulcet.services.value_representations import (
 )
 
 BUFFER_OCTETS = 256 * 1024  # a multiple of 8, so that no number is cut; larger ones measured no faster
-MAX_SEQUENCE_DEPTH = 64  # real data sets stay below 10; the bound keeps a hostile file off the interpreter's stack
 MAX_16_BIT_LENGTH = 0xFFFF
 MAX_32_BIT_LENGTH = 0xFFFFFFFE
 
@@ -295,7 +296,7 @@ class _Transcoder:
         """
         head = self._reader.peek(16)
         little = source.little_endian or head[:2] == b"\xfe\xff"
-        explicit = head[12:14] in VRS_WITH_16_BIT_LENGTH or head[12:14] in VRS_WITH_32_BIT_LENGTH
+        explicit = head[12:14] in KNOWN_VRS
         return Encoding(explicit=explicit, little_endian=little)
 
 

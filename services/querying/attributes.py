@@ -14,6 +14,7 @@ from dulcet.services.querying.query_models import (
     Level,
     Model,
 )
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 
 
 class Attribute(NamedTuple):
@@ -28,7 +29,6 @@ class Attribute(NamedTuple):
     """It does not stand in the objects: it comes from how they are stored, or from what is below."""
 
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 STUDY_DATE, STUDY_TIME = 0x00080020, 0x00080030
 
 _P, _T, _S, _I = Level
@@ -107,7 +107,6 @@ ATTRIBUTES = (
 """PS3.4 Tables C.6-1 to C.6-5, all required and unique keys, and those optional keys that people ask for."""
 
 BY_TAG = {attribute.tag: attribute for attribute in ATTRIBUTES}
-BY_NAME = {attribute.name: attribute for attribute in ATTRIBUTES}
 IN_OBJECTS = frozenset(attribute.tag for attribute in ATTRIBUTES if not attribute.is_derived) | {SPECIFIC_CHARACTER_SET}
 """The tags to look for in an object: its attributes, and the character set that they are in."""
 

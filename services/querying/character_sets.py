@@ -6,8 +6,9 @@ pydicom knows the escape sequences; it is imported at the first text that is not
 import warnings
 from functools import lru_cache
 
+from dulcet.services.value_representations import SINGLE_TEXT_VRS, VRS_IN_CHARACTER_SET
+
 UTF_8 = "ISO_IR 192"
-_VRS_OF_SPECIFIC_CHARACTER_SET = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # PS3.5 6.1.2.3
 _DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\"), ord("^"), ord("=")}  # PS3.5 6.1.2.5.3: each resets the character set
 
 
@@ -30,18 +31,18 @@ def decode_text(octets: bytes, character_set: str) -> str:
         return decode_bytes(octets, _encodings(character_set), _DELIMITERS)
 
 
-def encode_text(text: str, vr: str, character_set: str, *, is_single: bool = False) -> bytes:
+def encode_text(text: str, vr: bytes, character_set: str) -> bytes:
     r"""Text as octets; ValueError when the VR or the character set can't hold it.
 
     Values (`\`), and the groups and components of a PN (`=`, `^`) are encoded one by one, as PS3.5 6.1.2.5.3 asks.
     """
     if text.isascii():
         return text.encode("ascii")
-    if vr not in _VRS_OF_SPECIFIC_CHARACTER_SET:
-        raise ValueError(f"{text!r} is not ASCII, and a {vr} holds nothing else")
+    if vr not in VRS_IN_CHARACTER_SET:
+        raise ValueError(f"{text!r} is not ASCII, and a {vr.decode()} holds nothing else")
     if character_set == UTF_8:
         return text.encode("utf-8")
-    delimiters = ("" if is_single else "\\") + ("^=" if vr == "PN" else "")
+    delimiters = ("" if vr in SINGLE_TEXT_VRS else "\\") + ("^=" if vr == b"PN" else "")
     pieces: list[bytes] = []
     start = 0
     for position, character in enumerate(text):

@@ -10,19 +10,18 @@ from typing import NamedTuple, NoReturn
 
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
 from dulcet.errors import DecodeError
-from dulcet.services.converting.transcoding import MAX_SEQUENCE_DEPTH
 from dulcet.services.value_representations import (
     ITEM,
     ITEM_DELIMITATION,
+    KNOWN_VRS,
+    MAX_SEQUENCE_DEPTH,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
     VRS_WITH_16_BIT_LENGTH,
-    VRS_WITH_32_BIT_LENGTH,
     tag_text,
     vr_of_implicit,
 )
 
-_KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 _ELEMENT = struct.Struct("<HH2sH")
 _STRUCTURE = struct.Struct("<HHI")
 _LENGTH = struct.Struct("<I")
@@ -91,7 +90,7 @@ class _Reader:
             return tag, b"", _LENGTH.unpack_from(self._octets, position + 4)[0], position + 8
         if vr in VRS_WITH_16_BIT_LENGTH:
             return tag, vr, length, position + 8
-        if vr not in _KNOWN_VRS or end - position < 12:
+        if vr not in KNOWN_VRS or end - position < 12:
             _wrong(position, f"{tag_text(tag)} has no VR that is known")
         return tag, vr, _LENGTH.unpack_from(self._octets, position + 8)[0], position + 12
 

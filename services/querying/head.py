@@ -12,15 +12,15 @@ from typing import NoReturn
 
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES, TransferSyntax
 from dulcet.errors import DecodeError
-from dulcet.services.converting.transcoding import MAX_SEQUENCE_DEPTH
 from dulcet.services.part10 import Part10Header
 from dulcet.services.value_representations import (
     ITEM,
     ITEM_DELIMITATION,
+    KNOWN_VRS,
+    MAX_SEQUENCE_DEPTH,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
     VRS_WITH_16_BIT_LENGTH,
-    VRS_WITH_32_BIT_LENGTH,
     tag_text,
 )
 
@@ -28,8 +28,6 @@ WINDOW_OCTETS = 8 * 1024  # one read takes in all that comes before the pixel da
 MAX_VALUE_OCTETS = 16 * 1024  # what is longer is no value to search by
 MAX_INFLATED_OCTETS = 256 * 1024  # of a deflated data set
 MAX_ELEMENTS = 20_000  # looked at, items and elements in sequences included; real objects stay below 1,000
-
-_KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 
 
 def read_head(descriptor: int, header: Part10Header, wanted: Collection[int]) -> dict[int, bytes]:
@@ -108,7 +106,7 @@ class _Reader:
             return tag, position + 8, self._structure(self._window, index)[2]
         if vr in VRS_WITH_16_BIT_LENGTH:
             return tag, position + 8, length
-        if vr not in _KNOWN_VRS:
+        if vr not in KNOWN_VRS:
             self._wrong(position, f"{tag_text(tag)} has no VR that is known")
         index = self._index(position, 12)
         return tag, position + 12, self._structure(self._window, index + 4)[2]

@@ -15,12 +15,11 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.querying.character_sets import UTF_8, decode_text, encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded, read_elements
-from dulcet.services.value_representations import US_OR_SS, tag_text, vr_of_implicit
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, US_OR_SS, tag_text, vr_of_implicit
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-SPECIFIC_CHARACTER_SET = 0x00080005
 QUERY_RETRIEVE_LEVEL = 0x00080052
 RETRIEVE_AE_TITLE = 0x00080054
 FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
@@ -30,7 +29,6 @@ NUMBERS = {
 }  # fmt: skip
 """How `struct` calls the numbers of a VR."""
 TEXT_VRS = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
-SINGLE_TEXT_VRS = (b"LT", b"ST", b"UT", b"UR")  # PS3.5 6.2: a backslash is a character of the text
 
 Keys = Mapping[int, "str | Sequence[Keys]"]
 r"""By tag: the value to match, several with `\` between, "" for any; or the items of a sequence."""
@@ -206,7 +204,7 @@ def _value(vr: bytes, value: str, character_set: str) -> bytes:
         raise ValueError("a sequence has keys, and no value of its own")
     if vr not in TEXT_VRS and vr != b"UN":
         raise ValueError(f"octets ({name}) can be asked for, not matched")
-    return encode_text(value, name, character_set, is_single=vr in SINGLE_TEXT_VRS)
+    return encode_text(value, vr, character_set)
 
 
 def _tag_octets(text: str) -> bytes:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from dulcet.dimse.status import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT_MATCH_SOP_CLASS
 from dulcet.errors import DecodeError
 from dulcet.escape import quote
-from dulcet.services.querying.attributes import BY_TAG, SPECIFIC_CHARACTER_SET, STUDY_DATE, STUDY_TIME, Attribute
+from dulcet.services.querying.attributes import BY_TAG, STUDY_DATE, STUDY_TIME, Attribute
 from dulcet.services.querying.identifiers import QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, Identifier
 from dulcet.services.querying.matching import Key, Kind, combined, compile_key
 from dulcet.services.querying.query_models import UNIQUE_KEYS, Level, Model
-from dulcet.services.value_representations import tag_text
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, tag_text
 
 QUERY_RETRIEVE_VIEW = 0x00080053
 INSTANCE_AVAILABILITY = 0x00080056
@@ -100,18 +100,10 @@ class Retrieval:
 
 def read_search(model: Model, identifier: Identifier, *, relational: bool, date_time: bool) -> Search | Refusal:
     """The request that `identifier` is, or why it can't be performed. `date_time`: combined matching was negotiated."""
-    try:
-        level = _level(model, identifier)
-        if isinstance(level, Refusal):
-            return level
-        keys = _keys(model, level, identifier)
-    except DecodeError as error:
-        return Refusal(CANNOT_UNDERSTAND, f"the identifier can't be read: {error}")
-    if isinstance(keys, Refusal):
-        return keys
-    refusal = None if relational else _why_not_hierarchical(model, level, keys)
-    if refusal is not None:
-        return refusal
+    request = _request(model, identifier, relational)
+    if isinstance(request, Refusal):
+        return request
+    level, keys = request
     pairs = _pairs(keys) if date_time else ()
     paired = {attribute.tag for date, time, _ in pairs for attribute in (date, time)}
     asked = [tag for tag in identifier.elements if tag & 0xFFFF and tag not in _NEVER_MATCHED]
@@ -130,6 +122,21 @@ def read_search(model: Model, identifier: Identifier, *, relational: bool, date_
 
 def read_retrieval(model: Model, identifier: Identifier, *, relational: bool) -> Retrieval | Refusal:
     """The request that `identifier` is, or why it can't be performed (PS3.4 C.4.2.1.4.1, C.4.2.2.1)."""
+    request = _request(model, identifier, relational)
+    if isinstance(request, Refusal):
+        return request
+    level, keys = request
+    wanted = [UNIQUE_KEYS[one] for one in (*model.above(level), level)]
+    last = keys.get(UNIQUE_KEYS[level])
+    if last is None or last.kind not in (Kind.SINGLE_VALUE, Kind.LIST) or (level is Level.PATIENT and last.values[1:]):
+        many = "one value" if level is Level.PATIENT else "at least one value"
+        return _mismatch(f"{tag_text(UNIQUE_KEYS[level])} needs {many}", UNIQUE_KEYS[level])
+    named = [(BY_TAG[tag], keys[tag]) for tag in wanted if tag in keys and keys[tag].kind is not Kind.UNIVERSAL]
+    return Retrieval(level, tuple(named))
+
+
+def _request(model: Model, identifier: Identifier, relational: bool) -> tuple[Level, dict[int, Key]] | Refusal:
+    """The level and the supported keys that an identifier names."""
     try:
         level = _level(model, identifier)
         if isinstance(level, Refusal):
@@ -140,15 +147,7 @@ def read_retrieval(model: Model, identifier: Identifier, *, relational: bool) ->
     if isinstance(keys, Refusal):
         return keys
     refusal = None if relational else _why_not_hierarchical(model, level, keys)
-    if refusal is not None:
-        return refusal
-    wanted = [UNIQUE_KEYS[one] for one in (*model.above(level), level)]
-    last = keys.get(UNIQUE_KEYS[level])
-    if last is None or last.kind not in (Kind.SINGLE_VALUE, Kind.LIST) or (level is Level.PATIENT and last.values[1:]):
-        many = "one value" if level is Level.PATIENT else "at least one value"
-        return _mismatch(f"{tag_text(UNIQUE_KEYS[level])} needs {many}", UNIQUE_KEYS[level])
-    named = [(BY_TAG[tag], keys[tag]) for tag in wanted if tag in keys and keys[tag].kind is not Kind.UNIVERSAL]
-    return Retrieval(level, tuple(named))
+    return (level, keys) if refusal is None else refusal
 
 
 def _mismatch(comment: str, tag: int) -> Refusal:

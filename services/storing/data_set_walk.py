@@ -12,10 +12,11 @@ from typing import NamedTuple, NoReturn
 
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
 from dulcet.errors import DecodeError
-from dulcet.services.converting.transcoding import MAX_SEQUENCE_DEPTH
 from dulcet.services.value_representations import (
     ITEM,
     ITEM_DELIMITATION,
+    KNOWN_VRS,
+    MAX_SEQUENCE_DEPTH,
     PIXEL_DATA,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
@@ -31,7 +32,6 @@ MAX_CAPTURED_OCTETS = 128  # a UID has 64 (PS3.5 9.1); what is longer is none
 
 _NOTED = (SOP_CLASS_UID, SOP_INSTANCE_UID)
 _NEVER = 1 << 63  # beyond any data set
-_KNOWN_VRS = VRS_WITH_16_BIT_LENGTH | VRS_WITH_32_BIT_LENGTH
 _SEQUENCE_VRS = (b"SQ", b"UN", b"")  # of undefined length they hold items (PS3.5 6.2.2), others fragments (A.4)
 _NO_VRS: frozenset[bytes] = frozenset()
 _ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
@@ -218,7 +218,7 @@ class DataSetWalk:
         level = self._level
         size, end = len(octets), level.end - self._base
         if level.explicit is None and size - position >= 8:
-            level.explicit = bytes(octets[position + 4 : position + 6]) in _KNOWN_VRS
+            level.explicit = bytes(octets[position + 4 : position + 6]) in KNOWN_VRS
         with_16_bit_length = VRS_WITH_16_BIT_LENGTH if level.explicit else _NO_VRS
         unpack = _ELEMENT[level.little_endian].unpack_from
         is_root = level is self._root

@@ -16,10 +16,11 @@ from typing import Literal, NamedTuple
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
 from dulcet.errors import DecodeError, NotDICOMError
 from dulcet.services.part10 import Part10Header, read_header
-from dulcet.services.querying.attributes import ATTRIBUTES, IN_OBJECTS, SPECIFIC_CHARACTER_SET
+from dulcet.services.querying.attributes import ATTRIBUTES, IN_OBJECTS
 from dulcet.services.querying.character_sets import decode_text
 from dulcet.services.querying.head import read_head
 from dulcet.services.storing.storage_directory import shard_of
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -15,7 +15,8 @@ from dulcet.errors import ArchiveError, ConfigurationError, DecodeError, NotDICO
 from dulcet.escape import quote
 from dulcet.services.part10 import read_header
 from dulcet.services.querying.elements import read_elements
-from dulcet.services.querying.identifiers import SPECIFIC_CHARACTER_SET, value_text
+from dulcet.services.querying.identifiers import value_text
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 from dulcet.services.worklist import WorklistItem
 from dulcet.station.archive.keeping import Tell
 from dulcet.station.archive.vault import OPEN_FLAGS

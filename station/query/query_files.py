@@ -11,7 +11,8 @@ from dulcet.escape import quote
 from dulcet.services.data_sets import MAX_IDENTIFIER_OCTETS
 from dulcet.services.part10 import read_header
 from dulcet.services.querying.elements import Elements, read_elements
-from dulcet.services.querying.identifiers import SPECIFIC_CHARACTER_SET, value_text
+from dulcet.services.querying.identifiers import value_text
+from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 from dulcet.station.query.query_keys import KeyTree, from_mapping, merge, parse_key, put
 
 _PREFIX_AT, _PREFIX = 128, b"DICM"

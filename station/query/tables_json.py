@@ -7,13 +7,12 @@ from typing import Any
 from dulcet.services.querying.elements import Element, Elements
 from dulcet.services.querying.identifiers import (
     NUMBERS,
-    SINGLE_TEXT_VRS,
-    SPECIFIC_CHARACTER_SET,
     TEXT_VRS,
     Identifier,
     numbers,
     value_text,
 )
+from dulcet.services.value_representations import SINGLE_TEXT_VRS, SPECIFIC_CHARACTER_SET
 
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dulcet.errors import ConversionError
 from dulcet.services.converting import transcoding
-from dulcet.services.converting.transcoding import MAX_SEQUENCE_DEPTH, Encoding, transcode
+from dulcet.services.converting.transcoding import Encoding, transcode
+from dulcet.services.value_representations import MAX_SEQUENCE_DEPTH
 
 IMPLICIT = Encoding(explicit=False, little_endian=True)
 EXPLICIT = Encoding(explicit=True, little_endian=True)

@@ -46,7 +46,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("terms", "text", "octets"), EXAMPLES)
 def test_a_name_as_the_standard_writes_it(terms, text, octets):
-    written = encode_text(text, "PN", terms)
+    written = encode_text(text, b"PN", terms)
     assert octets is None or written == octets
     assert decode_text(written, terms) == text
 
@@ -62,7 +62,7 @@ def test_a_name_goes_out_and_comes_in(terms, text, octets, syntax):
 
 @pytest.mark.parametrize("terms", ["", "ISO_IR 100", "ISO_IR 192", r"\ISO 2022 IR 87"])
 def test_ascii_is_ascii_everywhere(terms):
-    assert encode_text("DOE^JOHN*", "PN", terms) == b"DOE^JOHN*"
+    assert encode_text("DOE^JOHN*", b"PN", terms) == b"DOE^JOHN*"
 
 
 def test_without_a_character_set_what_is_not_ascii_goes_out_as_utf_8():
@@ -98,7 +98,7 @@ def test_a_character_set_among_the_keys_is_used():
 )
 def test_what_a_character_set_can_not_hold(text, vr, terms, explanation):
     with pytest.raises(ValueError, match=explanation):
-        encode_text(text, vr, terms)
+        encode_text(text, vr.encode(), terms)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,16 @@ def test_no_octets_fail(octets, terms):
 
 
 def test_values_are_encoded_one_by_one():
-    octets = encode_text("山\\田", "LO", r"\ISO 2022 IR 87")
+    octets = encode_text("山\\田", b"LO", r"\ISO 2022 IR 87")
     assert octets == b"\x1b$B;3\x1b(B\\\x1b$BED\x1b(B"
     assert decode_text(octets, r"\ISO 2022 IR 87") == "山\\田"
 
 
 def test_a_backslash_of_a_text_is_a_character():
-    assert encode_text("C:\\Ä", "UT", "ISO_IR 100", is_single=True) == b"C:\\\xc4"
+    """So it does not reset the character set, as one between values does (PS3.5 6.1.2.5.3)."""
+    terms = r"ISO 2022 IR 100\ISO 2022 IR 149"
+    assert encode_text("洪\\Ä", b"UT", terms) == b"\x1b$)C\xfb\xf3\\\x1b-A\xc4"
+    assert encode_text("洪\\Ä", b"LO", terms) == b"\x1b$)C\xfb\xf3\\\xc4"
 
 
 def test_a_second_octet_that_looks_like_a_delimiter():
