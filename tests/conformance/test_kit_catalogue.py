@@ -10,11 +10,7 @@ from dulcet.conformance.kit.case import Case, Level, Role
 from dulcet.conformance.kit.outcome import Outcome, expand, matches
 
 DATA = Path(dulcet.__file__).parent / "tests" / "data" / "conformance_catalogue.txt"
-LOWER = {
-    "ul.abort.provider.3",  # reason 3 is reserved, so only robustness can be asked for
-    "tls.cipher.dhe-rsa-aes128-gcm",  # RFC 9325, which the profile of B.12 names, advises against DHE
-    "tls.cipher.dhe-rsa-aes256-gcm",
-}
+LOWER = {"ul.abort.provider.3"}  # reason 3 is reserved, so only robustness can be asked for
 
 
 def rows() -> list[tuple[str, str, list[str]]]:
