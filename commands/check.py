@@ -1,14 +1,13 @@
 """`dulcet check`: C-ECHO as a monitoring plugin, as Nagios, Icinga and Naemon call them."""
 
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import trio
 
 from dulcet.commands.completion import PEER
-from dulcet.commands.options import identity_options, peer_options, tls_client, tls_client_options, user_identity
-from dulcet.commands.peers import peers
+from dulcet.commands.options import identity_options, peer_options, tls_client_options, user_identity
+from dulcet.commands.peers import how_to_call, peers
 from dulcet.errors import AssociationError, DulcetError
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
@@ -53,20 +52,7 @@ def _unknown(text: str) -> NoReturn:
 @peer_options
 @tls_client_options
 @identity_options
-def check(
-    peer: tuple[str, ...],
-    warning: float | None,
-    critical: float | None,
-    aet: str,
-    aec: str | None,
-    timeout: float,
-    tls: bool,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_name: str | None,
-    **identity: Any,
-) -> int:
+def check(peer: tuple[str, ...], warning: float | None, critical: float | None, **options: Any) -> int:
     """Watch PEERs: C-ECHO as a monitoring plugin.
 
     One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use). A peer that can't be
@@ -76,9 +62,8 @@ def check(
     dulcet check PACS -w 0.5 -c 2
     DICOM OK - PACS C-ECHO 0000H in 23 ms | total=0.023s;0.5;2;0 tcp=0.002s assoc=0.011s echo=0.004s
     """
-    context = tls_client(tls, tls_ca, tls_cert, tls_key)
-    found = peers(peer, called=aec, calling=aet, tls=context, server_name=tls_name)
-    answers = trio.run(_ask_all, found, timeout, user_identity(**identity))
+    found = peers(peer, **how_to_call(options))
+    answers = trio.run(_ask_all, found, options["timeout"], user_identity(options))
     states = [_judge(answer, warning, critical) for answer in answers]
     worst = max(states, key=_SEVERITY.__getitem__)
     texts = [_text(each, answer) for each, answer in zip(found, answers, strict=True)]

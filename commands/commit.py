@@ -33,7 +33,6 @@ from dulcet.station.sending.found import FileToSend
 
 EXIT_PARTLY_FAILED = 1
 _PAIR = re.compile(r"([0-9.]+):([0-9.]+)")
-_IDENTITY = ("user", "password_file", "kerberos_file", "saml_file", "jwt_file", "user_response")
 
 
 @click.command(name="commit")
@@ -69,7 +68,7 @@ def commit_command(words: tuple[str, ...], **options: Any) -> int:
         wait=options["wait"],
         port=options["port"],
         host=options["bind_to"],
-        user_items=user_identity(**{name: options[name] for name in _IDENTITY}),
+        user_items=user_identity(options),
         trace=conversation.trace(options["verbose"]),
         on_transition=conversation.on_transition(options["verbose"]),
     )

@@ -5,6 +5,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def _list(cases: Sequence[Case], selection: Selection, from_port: int | None = N
 
 
 def _product(words: Sequence[str], declaration: Declaration, options: dict[str, Any]) -> Product:
-    tls = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
+    tls = tls_client(options)
     found = peers(words, called=options["aec"], calling=options["aet"])
     if len(found) != 1:
         raise click.UsageError("one PEER at a time is tested")
@@ -273,12 +274,10 @@ def _product(words: Sequence[str], declaration: Declaration, options: dict[str, 
 
 
 def _tls_maker(options: dict[str, Any], certificate: Path | None) -> Callable[[], ssl.SSLContext]:
-    def make() -> ssl.SSLContext:
-        context = tls_client(True, options["tls_ca"], certificate, options["tls_key"] if certificate else None)
-        assert context is not None
-        return context
+    from dulcet.services.tls import client_context
 
-    return make
+    key = options["tls_key"] if certificate else None
+    return partial(client_context, ca=options["tls_ca"], cert=certificate, key=key)
 
 
 def _refuse_strangers(host: str, owned: bool) -> None:

@@ -3,21 +3,14 @@
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 import trio
 
 from dulcet.commands.completion import PEER
-from dulcet.commands.options import (
-    identity_options,
-    peer_options,
-    tls_client,
-    tls_client_options,
-    user_identity,
-)
-from dulcet.commands.peers import explain, peers
+from dulcet.commands.options import identity_options, peer_options, tls_client_options, user_identity
+from dulcet.commands.peers import explain, how_to_call, peers
 from dulcet.errors import AssociationError
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
@@ -40,26 +33,14 @@ _TITLES = {
 @tls_client_options
 @identity_options
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output.")
-def doctor(
-    peer: tuple[str, ...],
-    aet: str,
-    aec: str | None,
-    timeout: float,
-    tls: bool,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_name: str | None,
-    as_json: bool,
-    **identity: Any,
-) -> int:
+def doctor(peer: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Examine PEER: name, TCP, TLS, association, presentation contexts, echo; each stage timed.
 
     The first stage that fails is explained, with what to do and what to mail to the other side's administrator.
     """
-    context = tls_client(tls, tls_ca, tls_cert, tls_key)
-    found = peers(peer, called=aec, calling=aet, tls=context, server_name=tls_name)
-    codes = [_examine(each, timeout, user_identity(**identity), as_json) for each in found]
+    found = peers(peer, **how_to_call(options))
+    identity = user_identity(options)
+    codes = [_examine(each, options["timeout"], identity, as_json) for each in found]
     return next((code for code in codes if code), 0)
 
 

@@ -2,8 +2,8 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,17 +16,15 @@ from dulcet.commands.options import (
     conversation_options,
     identity_options,
     peer_options,
-    tls_client,
     tls_client_options,
     user_identity,
 )
-from dulcet.commands.peers import explain, peers, peers_of_book
+from dulcet.commands.peers import explain, how_to_call, peers, peers_of_book
 from dulcet.dimse.status import explain as explain_status
 from dulcet.errors import AssociationError, PeerTimeoutError
 from dulcet.services.echo import VERIFICATION_CONTEXT, Echoed
 from dulcet.services.echo import echo as c_echo
 from dulcet.services.requestor import Peer, associate
-from dulcet.ul.items import Item
 
 EXIT_STATUS = 76  # an answer that is not success
 MAX_AT_ONCE = 100  # peers; each needs a descriptor, and a book may have thousands
@@ -46,20 +44,8 @@ def echo(
     peer: tuple[str, ...],
     everybody: bool,
     tags: tuple[str, ...],
-    repeat: int,
     every: float | None,
-    aet: str,
-    aec: str | None,
-    timeout: float,
-    tls: bool,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_name: str | None,
-    as_json: bool,
-    verbose: int,
-    quiet: bool,
-    **identity: Any,
+    **options: Any,
 ) -> int:
     """Ask each PEER whether it is there (C-ECHO).
 
@@ -67,25 +53,21 @@ def echo(
     """
     if not (peer or everybody or tags):
         raise click.UsageError("who should be asked? A PEER, --tag TAG, or --all of the node book")
-    context = tls_client(tls, tls_ca, tls_cert, tls_key)
-    called = peers(peer, called=aec, calling=aet, tls=context, server_name=tls_name)
+    how = how_to_call(options)
+    called = peers(peer, **how)
     if everybody or tags:
-        of_book = () if everybody else tags
-        called += peers_of_book(of_book, called=aec, calling=aet, tls=context, server_name=tls_name)
-    job = _EchoJob(repeat, timeout, user_identity(**identity), as_json, verbose, quiet)
-    return trio.run(job.run, called, every)
+        called += peers_of_book(() if everybody else tags, **how)
+    return trio.run(_EchoJob(options).run, called, every)
 
 
 class _EchoJob:
-    def __init__(
-        self, repeat: int, timeout: float, identity: tuple[Item, ...], as_json: bool, verbose: int, quiet: bool
-    ) -> None:
-        self.repeat = repeat
-        self.timeout = timeout
-        self.identity = identity
-        self.as_json = as_json
-        self.verbose = verbose
-        self.quiet = quiet
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.repeat: int = options["repeat"]
+        self.timeout: float = options["timeout"]
+        self.identity = user_identity(options)
+        self.as_json: bool = options["as_json"]
+        self.verbose: int = options["verbose"]
+        self.quiet: bool = options["quiet"]
         self.codes: dict[int, int] = {}
         self.places = trio.CapacityLimiter(MAX_AT_ONCE)
 

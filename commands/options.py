@@ -1,7 +1,7 @@
 """Options that commands share, spelt once."""
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,27 +71,21 @@ identity_options = stacked(
 """User identity negotiation, PS3.7 D.3.3.7."""
 
 
-def tls_client(tls: bool, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """The TLS context that the options describe; None without TLS."""
-    if not tls and any(map(is_given, ("tls_ca", "tls_cert", "tls_key"))):
-        raise click.UsageError("--tls-ca, --tls-cert and --tls-key need --tls")
-    if not tls:
+def tls_client(options: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """The TLS context that `tls_client_options` describe; None without TLS."""
+    if not options["tls"]:
+        if any(map(is_given, ("tls_ca", "tls_cert", "tls_key"))):
+            raise click.UsageError("--tls-ca, --tls-cert and --tls-key need --tls")
         return None
     from dulcet.services.tls import client_context
 
-    return client_context(ca=ca, cert=cert, key=key)
+    return client_context(ca=options["tls_ca"], cert=options["tls_cert"], key=options["tls_key"])
 
 
-def user_identity(
-    user: str | None,
-    password_file: Path | None,
-    kerberos_file: Path | None,
-    saml_file: Path | None,
-    jwt_file: Path | None,
-    user_response: bool,
-) -> tuple[Item, ...]:
-    """The User Identity Sub-Item that the options describe; none without them."""
-    files = {3: kerberos_file, 4: saml_file, 5: jwt_file}
+def user_identity(options: Mapping[str, Any]) -> tuple[Item, ...]:
+    """The User Identity Sub-Item that `identity_options` describe; none without them."""
+    user, password_file = options["user"], options["password_file"]
+    files = {3: options["kerberos_file"], 4: options["saml_file"], 5: options["jwt_file"]}
     given = [kind for kind, file in files.items() if file is not None]
     if len(given) + (user is not None) > 1:
         raise click.UsageError("only one user identity can be given")
@@ -110,7 +104,7 @@ def user_identity(
     return (
         UserIdentityRQ(
             user_identity_type=kind,
-            positive_response_requested=int(user_response),
+            positive_response_requested=int(options["user_response"]),
             primary_field=primary,
             secondary_field=secondary,
         ),

@@ -1,7 +1,7 @@
 """From the words and options of a command line to `Peer`s: addresses, and nodes of the node book."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, is_given, split_peers
+from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, is_given, split_peers, tls_client
 from dulcet.errors import DulcetError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
@@ -75,6 +75,16 @@ def peers_of_book(
 ) -> list[Peer]:
     """Every node of the book, or those with one of `tags`; ConfigurationError when there is none, or one at fault."""
     return [_of_node(node, called, calling, tls, server_name) for node in _book().select(tags)]
+
+
+def how_to_call(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `peer_options` and `tls_client_options` say, as `peers` and `peers_of_book` want it."""
+    return {
+        "called": options["aec"],
+        "calling": options["aet"],
+        "tls": tls_client(options),
+        "server_name": options["tls_name"],
+    }
 
 
 def preferences(word: str, **given: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from dulcet.commands import conversation
-from dulcet.commands.options import FILE, stacked, tls_client, user_identity
-from dulcet.commands.peers import peers, preferences
+from dulcet.commands.options import FILE, stacked, user_identity
+from dulcet.commands.peers import how_to_call, peers, preferences
 from dulcet.errors import ConfigurationError
 from dulcet.services.find import QueryOptions
 from dulcet.services.querying.query_models import Level
@@ -101,18 +101,16 @@ def one_peer(word: str, options: dict[str, Any]) -> Peer:
     known: dict[str, Any] = {name: options[name] for name in ("root", "charset", "via", "jobs") if name in options}
     known["max_pdu"] = None
     options.update(preferences(word, **known))
-    context = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
-    (peer,) = peers([word], called=options["aec"], calling=options["aet"], tls=context, server_name=options["tls_name"])
+    (peer,) = peers([word], **how_to_call(options))
     return peer
 
 
 def how_to_associate(options: dict[str, Any]) -> Conversation:
     """What peer, identity and conversation options say of the associations."""
-    identity = ("user", "password_file", "kerberos_file", "saml_file", "jwt_file", "user_response")
     return Conversation(
         timeout=options["timeout"],
         max_pdu_length=options["max_pdu"] or DEFAULT_MAX_PDU_LENGTH,
-        user_items=user_identity(**{name: options[name] for name in identity}),
+        user_items=user_identity(options),
         trace=conversation.trace(options["verbose"]),
         on_transition=conversation.on_transition(options["verbose"]),
     )

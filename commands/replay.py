@@ -89,7 +89,7 @@ def _titles(called: str | None, calling: str | None) -> dict[str, str | None]:
 
 def _target(words: Sequence[str], options: dict[str, Any]) -> tuple[TappedPeer, str | None]:
     """Where to connect to, and the called AE title that the words say, if they say one."""
-    context = tls_client(options["tls"], options["tls_ca"], options["tls_cert"], options["tls_key"])
+    context = tls_client(options)
     found = peers(words, called=options["aec"], calling="DULCET", tls=context, server_name=options["tls_name"])
     if len(found) != 1:
         raise click.UsageError("one PEER, please")

@@ -18,11 +18,10 @@ from dulcet.commands.options import (
     identity_options,
     peer_options,
     split_peers,
-    tls_client,
     tls_client_options,
     user_identity,
 )
-from dulcet.commands.peers import peers, preferences
+from dulcet.commands.peers import how_to_call, peers, preferences
 from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
@@ -34,6 +33,7 @@ from dulcet.station.sending.sender import Sender, SendOptions
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 EXIT_NOT_DICOM, EXIT_NO_INPUT = 65, 66
+_PREFERRED = ("jobs", "async_window", "no_convert", "max_pdu")  # what a node may say otherwise
 _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_INPUT}
 
 
@@ -67,27 +67,7 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
 @tls_client_options
 @identity_options
 @conversation_options
-def send(
-    peer_and_files: tuple[str, ...],
-    jobs: int,
-    async_window: int,
-    no_convert: bool,
-    max_pdu: int,
-    retries: int,
-    report_file: Path | None,
-    aet: str,
-    aec: str | None,
-    timeout: float,
-    tls: bool,
-    tls_ca: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_name: str | None,
-    as_json: bool,
-    verbose: int,
-    quiet: bool,
-    **identity: Any,
-) -> int:
+def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
     """Send FILEs to PEER (C-STORE): DICOM files, folders with all below them, DICOMDIRs, zip files.
 
     What a peer does not take as it is, is converted between the uncompressed transfer syntaxes or inflated. The report
@@ -96,20 +76,27 @@ def send(
     words = split_peers(peer_and_files[:2]) + list(peer_and_files[2:])
     if len(words) < 2:
         raise click.UsageError("what should be sent? Name files or folders after the peer")
-    context = tls_client(tls, tls_ca, tls_cert, tls_key)
-    (peer,) = peers(words[:1], called=aec, calling=aet, tls=context, server_name=tls_name)
-    wishes = preferences(words[0], jobs=jobs, async_window=async_window, no_convert=no_convert, max_pdu=max_pdu)
-    options = SendOptions(
+    (peer,) = peers(words[:1], **how_to_call(options))
+    wishes = preferences(words[0], **{name: options[name] for name in _PREFERRED})
+    how = SendOptions(
         jobs=wishes["jobs"],
         window=wishes["async_window"],
         convert=not wishes["no_convert"],
         max_pdu_length=wishes["max_pdu"],
-        retries=retries,
-        timeout=timeout,
-        user_items=user_identity(**identity),
+        retries=options["retries"],
+        timeout=options["timeout"],
+        user_items=user_identity(options),
     )
+    report_file = options["report_file"]
     _check_writable(report_file)
-    job = _SendJob(peer, options, as_json=as_json, verbose=verbose, quiet=quiet, report_file=report_file)
+    job = _SendJob(
+        peer,
+        how,
+        as_json=options["as_json"],
+        verbose=options["verbose"],
+        quiet=options["quiet"],
+        report_file=report_file,
+    )
     return trio.run(job.run, words[1:])
 
 

@@ -11,8 +11,8 @@ import trustme
 from click.testing import CliRunner
 
 from dulcet.commands import peers as peers_module
-from dulcet.commands.options import peer_options, tls_client, tls_client_options
-from dulcet.commands.peers import explain, node_of, peers, peers_of_book, preferences
+from dulcet.commands.options import peer_options, tls_client_options
+from dulcet.commands.peers import explain, how_to_call, node_of, peers, peers_of_book, preferences
 from dulcet.errors import ConfigurationError, PeerUnavailableError
 
 BOOK = """\
@@ -52,10 +52,9 @@ tls_name = "pacs.example.org"
 @click.option("--tag", multiple=True)
 @click.option("--jobs", type=int, default=1)
 @click.option("--via", default="auto")
-def ask(words, aet, aec, timeout, tls, tls_ca, tls_cert, tls_key, tls_name, tag, jobs, via):
+def ask(words, tag, jobs, via, **options):
     """A command as every other that takes peers."""
-    context = tls_client(tls, tls_ca, tls_cert, tls_key)
-    how = {"called": aec, "calling": aet, "tls": context, "server_name": tls_name}
+    how = how_to_call(options)
     found = peers_of_book(tag, **how) if tag else peers(words, **how)
     ask.found = found
     ask.wishes = preferences(words[0], jobs=jobs, via=via) if words else {}
