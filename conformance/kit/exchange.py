@@ -16,7 +16,6 @@ class Kind(Enum):
     FIN = "product closed"
     RST_SENT = "kit reset"
     RST = "product reset"
-    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)

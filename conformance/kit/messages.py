@@ -63,11 +63,6 @@ class Assembler:
         """The command set of a message whose data set is still coming."""
         return self._whole
 
-    @property
-    def data_octets(self) -> int:
-        """How much of the data set has come."""
-        return len(self._data)
-
     def pdu(self, octets: bytes, time: float = 0.0) -> Iterator[Message]:
         """The messages that this P-DATA-TF completes; DecodeError when it is not as PS3.8 9.3.5 says."""
         for value in unpack(octets, []):

@@ -34,7 +34,6 @@ class End(Enum):
     FIN = "the product closed the connection"
     RST = "the product reset the connection"
     KIT = "the kit closed the connection"
-    OPEN = "the connection was still open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,6 @@ class RawPeer:
         self._sender, self._receiver = trio.open_memory_channel[Seen](math.inf)
         self.end: End | None = None
         self.ended_at: float | None = None
-        self.last_sent_at = 0.0
         wire.add(self.now(), Kind.CONNECTED)
 
     def now(self) -> float:
@@ -79,8 +78,6 @@ class RawPeer:
             await self.stream.send_all(octets)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             return False
-        finally:
-            self.last_sent_at = self.now()
         return True
 
     async def next(self, seconds: float) -> Seen | None:

@@ -5,7 +5,6 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import trio
 
@@ -185,9 +184,3 @@ class Reception:
             self._process.kill()
             with trio.CancelScope(shield=True), trio.move_on_after(END_SECONDS):
                 await self._process.wait()
-
-
-def program_of(command: str) -> str:
-    """The first word of a command, for messages."""
-    words = shlex.split(command)
-    return Path(words[0]).name if words else ""

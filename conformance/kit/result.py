@@ -1,6 +1,5 @@
 """What a run found: one result for each case, and the run they belong to."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -85,10 +84,6 @@ class Run:
     results: list[CaseResult] = field(default_factory=list)
     died_in: list[str] = field(default_factory=list)
     """The cases in one of which the product stopped answering for good."""
-
-    def counts(self) -> Counter[Verdict]:
-        """How many of each verdict."""
-        return Counter(result.verdict for result in self.results)
 
     @property
     def required_failures(self) -> list[CaseResult]:

@@ -111,7 +111,6 @@ def title(text: str | bytes) -> bytes:
     return octets.ljust(16)[:16]
 
 
-VERIFICATION_UID = VERIFICATION
 VERIFICATION_CONTEXT = context(1, VERIFICATION)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import trio
 
 from dulcet.conformance.kit import command_set, stimuli
-from dulcet.conformance.kit.exchange import Kind, Wire
+from dulcet.conformance.kit.exchange import Wire
 from dulcet.conformance.kit.messages import Assembler, Message
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.product import Patience, Product
@@ -215,10 +215,6 @@ class Association:
         """A whole message, cut as the product's maximum length asks."""
         await self.peer.send(stimuli.message(context_id, command, data, limit=min(self.limit or 65536, 65536)))
 
-    async def next_pdu(self, seconds: float | None = None) -> Seen | None:
-        """The next PDU or the end; None when nothing comes."""
-        return await self.peer.next(self.visit.patience.answer if seconds is None else seconds)
-
     async def next(self, seconds: float | None = None) -> Message | Outcome:
         """The next message, or what came in its place."""
         patience = self.visit.patience.answer if seconds is None else seconds
@@ -287,8 +283,3 @@ def echo_rq(message_id: int, sop_class: str = VERIFICATION) -> bytes:
     return command_set.encode(
         {0x0002: sop_class, 0x0100: command_set.C_ECHO_RQ, 0x0110: message_id, 0x0800: command_set.NO_DATA_SET}
     )
-
-
-def received_octets(wire: Wire) -> int:
-    """How much the product sent on a connection."""
-    return sum(record.length for record in wire.records if record.kind is Kind.RECEIVED)

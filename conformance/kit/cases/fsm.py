@@ -1,6 +1,6 @@
 """ul.fsm: what both sides share: each cell of PS3.8 Table 9-10 as a requirement, each event as octets."""
 
-from dulcet.conformance.kit import command_set, stimuli
+from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.stimuli import COMMAND, LAST, p_data, pdv
 from dulcet.conformance.kit.visit import echo_rq
@@ -105,15 +105,3 @@ def sentence(state: State, event: Event, action: Action) -> str:
     steps = ", ".join(step.value for step in action.steps) or "nothing"
     after = " or ".join(str(next_state) for next_state in action.next_states)
     return f"{event} ({event.meaning}) in {state}: {action.name}, {steps}; then {after}."
-
-
-C_ECHO_RSP_OF_NOBODY = command_set.encode(
-    {
-        0x0002: stimuli.VERIFICATION_UID,
-        0x0100: command_set.C_ECHO_RSP,
-        0x0120: 999,
-        0x0800: command_set.NO_DATA_SET,
-        0x0900: 0,
-    }
-)
-"""A response that nobody asked for."""
