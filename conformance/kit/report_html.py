@@ -5,7 +5,7 @@ from html import escape
 
 from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.report_page import filters, page
-from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion
+from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, timeline
 
 
 def to_html(document: Document) -> str:
@@ -65,7 +65,7 @@ def _case(case: Document) -> Iterable[str]:
             yield f"<dt>{name}</dt><dd>{value}</dd>"
     yield "</dl>"
     if case["timeline"]:
-        yield f"<pre>{escape(chr(10).join(_timeline(case)))}</pre>"
+        yield f"<pre>{escape(chr(10).join(timeline(case, with_octets=True)))}</pre>"
     yield "</details>"
 
 
@@ -84,17 +84,3 @@ def _rows(case: Document) -> Iterable[tuple[str, str]]:
     yield "note", escape(case["note"])
     yield "capture", escape(case.get("capture", ""))
     yield "again", f"<code>{escape(case['run_again'])}</code>"
-
-
-def _timeline(case: Document) -> Iterable[str]:
-    for line in case["timeline"]:
-        if "event" in line:
-            yield f"{line['ms']:10.2f} ms  #{line['connection']}     {line['event']}"
-            continue
-        arrow = "<-" if line["from"] == "product" else "->"
-        yield f"{line['ms']:10.2f} ms  #{line['connection']}  {arrow} {line['pdu']}, {line['length']} octets"
-        for field in line["fields"]:
-            yield f"                       {field}"
-        octets = bytes.fromhex(line["octets"])
-        for start in range(0, min(len(octets), 256), 16):
-            yield f"                         {start:04x}  {octets[start : start + 16].hex(' ')}"

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 
+from dulcet.conformance.captures.hexdump import hexdump
 from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.result import CaseResult
 
 VERDICTS = ("PASS", "WARN", "FAIL", "INCONCLUSIVE", "SKIP", "WAIVED")
+SHOWN_OCTETS = 256  # of a PDU
+_INDENT = " " * 25
 _COLOURS = {"PASS": "32", "WARN": "33", "FAIL": "31;1", "INCONCLUSIVE": "35", "SKIP": "2", "WAIVED": "36"}
 
 
@@ -63,16 +66,19 @@ def _case(case: Document, colour: bool, verbose: int) -> Iterable[str]:
         yield from timeline(case)
 
 
-def timeline(case: Document) -> Iterable[str]:
-    """Every PDU of the case, with its fields."""
+def timeline(case: Document, *, with_octets: bool = False) -> Iterable[str]:
+    """Every PDU of the case, with its fields and, when wanted, the first of its octets."""
     for line in case["timeline"]:
+        when = f"    {line['ms']:9.2f} ms  #{line['connection']}"
         if "event" in line:
-            yield f"    {line['ms']:9.1f} ms       {line['event']}"
+            yield f"{when}     {line['event']}"
             continue
         arrow = "<-" if line["from"] == "product" else "->"
-        yield f"    {line['ms']:9.1f} ms {arrow} {line['pdu']}, {line['length']} octets"
+        yield f"{when}  {arrow} {line['pdu']}, {line['length']} octets"
         for field in line["fields"]:
-            yield f"                       {field}"
+            yield f"{_INDENT}{field}"
+        if with_octets:
+            yield from (f"{_INDENT}{row}" for row in hexdump(bytes.fromhex(line["octets"])[:SHOWN_OCTETS]))
 
 
 def _table(document: Document) -> Iterable[str]:
