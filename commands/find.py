@@ -35,9 +35,10 @@ from dulcet.services.find import Matches
 from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.responses import was_cancelled
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
-from dulcet.station.query.query_events import FindEnded
-from dulcet.station.query.query_hints import hints
-from dulcet.station.query.query_output import (
+from dulcet.station.query.asking import Asking, Conversation, QuerySettings, asking, check_before
+from dulcet.station.query.events import FindEnded
+from dulcet.station.query.hints import hints
+from dulcet.station.query.output import (
     CSVOutput,
     DICOMFileOutput,
     EventOutput,
@@ -45,8 +46,7 @@ from dulcet.station.query.query_output import (
     TableOutput,
     discard_output,
 )
-from dulcet.station.query.query_plan import LEVELS, Asked, Query
-from dulcet.station.query.querying import Asking, Conversation, QuerySettings, asking, check_before
+from dulcet.station.query.plan import LEVELS, Asked, Query
 
 EXIT_PARTLY_FAILED = 1
 _WORDS = {level: word for word, level in LEVELS.items()}

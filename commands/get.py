@@ -21,9 +21,9 @@ from dulcet.services.querying.query_models import Level
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.retrieval.retrieving_single import SingleRetrieval
-from dulcet.station.retrieval.retrieving_tally import Tally
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.single import SingleRetrieval
+from dulcet.station.retrieval.tally import Tally
 
 MAX_REASONS = 3
 

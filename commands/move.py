@@ -30,10 +30,10 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.querying.query_models import Level
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.retrieval.retrieving import Attempt
-from dulcet.station.retrieval.retrieving_progress import show_status
-from dulcet.station.retrieval.retrieving_single import SingleRetrieval
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.progress import show_status
+from dulcet.station.retrieval.retriever import Attempt
+from dulcet.station.retrieval.single import SingleRetrieval
 
 
 @click.command()

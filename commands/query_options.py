@@ -13,11 +13,11 @@ from dulcet.errors import ConfigurationError
 from dulcet.services.find import QueryOptions
 from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
-from dulcet.station.query.query_dates import date_range
-from dulcet.station.query.query_files import merged
-from dulcet.station.query.query_keys import from_words
-from dulcet.station.query.query_plan import LEVELS, Asked
-from dulcet.station.query.querying import Conversation, QuerySettings
+from dulcet.station.query.asking import Conversation, QuerySettings
+from dulcet.station.query.dates import date_range
+from dulcet.station.query.files import merged
+from dulcet.station.query.keys import from_words
+from dulcet.station.query.plan import LEVELS, Asked
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 query_options = stacked(

@@ -40,14 +40,14 @@ from dulcet.services.requestor import Peer
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream, JSONLinesWriter
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.query.querying import Conversation, QuerySettings, check_before
-from dulcet.station.retrieval.retrieving import WAYS, RetrieveOptions, Retriever
-from dulcet.station.retrieval.retrieving_events import Advice
-from dulcet.station.retrieval.retrieving_faults import faults
-from dulcet.station.retrieval.retrieving_progress import show_status
-from dulcet.station.retrieval.retrieving_report import RetrieveReport
-from dulcet.station.retrieval.retrieving_tally import Tally
+from dulcet.station.query.asking import Conversation, QuerySettings, check_before
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.events import Advice
+from dulcet.station.retrieval.faults import faults
+from dulcet.station.retrieval.progress import show_status
+from dulcet.station.retrieval.report import RetrieveReport
+from dulcet.station.retrieval.retriever import WAYS, RetrieveOptions, Retriever
+from dulcet.station.retrieval.tally import Tally
 
 DEFAULT_PORT = 11112  # what `dulcet serve` listens on, so that an archive needs to know one port
 _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "images": Level.IMAGE}

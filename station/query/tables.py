@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 from dulcet.dimse.uids import name_of
 from dulcet.escape import legible
 from dulcet.services.querying.identifiers import Identifier, keyword_of, value_text, vr_of
-from dulcet.station.query.query_keys import Path, describe_path
+from dulcet.station.query.keys import Path, describe_path
 
 MAX_CELL_CHARACTERS = 200  # a peer must not fill a screen with one value
 ELLIPSIS = "..."

@@ -3,9 +3,9 @@
 import pytest
 
 from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT, WORKLIST, Level
-from dulcet.station.query.query_check import objections, retrieval_objections
-from dulcet.station.query.query_keys import from_words
-from dulcet.station.query.query_plan import Asked, plan
+from dulcet.station.query.check import objections, retrieval_objections
+from dulcet.station.query.keys import from_words
+from dulcet.station.query.plan import Asked, plan
 
 STUDY = "StudyInstanceUID=1.2"
 SERIES = "SeriesInstanceUID=1.2.3"

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station.query.query_dates import date_range
+from dulcet.station.query.dates import date_range
 
 TODAY = date(2026, 3, 31)
 

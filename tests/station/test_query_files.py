@@ -7,8 +7,8 @@ import pydicom
 import pytest
 
 from dulcet.errors import ConfigurationError, NoInputError
-from dulcet.station.query.query_files import merged, read_query_file
-from dulcet.station.query.query_keys import from_words
+from dulcet.station.query.files import merged, read_query_file
+from dulcet.station.query.keys import from_words
 
 NAME, MODALITY, STEPS, STUDY = 0x00100010, 0x00080060, 0x00400100, 0x0020000D
 EXPECTED = {NAME: "DOE*", STUDY: "1.2\\1.3", STEPS: [{MODALITY: "CT"}], 0x00280010: "512"}

@@ -3,7 +3,7 @@
 import pytest
 
 from dulcet.errors import ConfigurationError
-from dulcet.station.query.query_keys import (
+from dulcet.station.query.keys import (
     describe_path,
     from_mapping,
     from_words,

@@ -4,8 +4,8 @@ import pytest
 
 from dulcet.errors import ConfigurationError
 from dulcet.services.querying.query_models import KEYS, LEVEL_OF, PATIENT_ROOT, STUDY_ROOT, UNIQUE_KEYS, WORKLIST, Level
-from dulcet.station.query.query_keys import describe_path, from_words, walk
-from dulcet.station.query.query_plan import LEVELS, SHOWN, Asked, models_for, plan
+from dulcet.station.query.keys import describe_path, from_words, walk
+from dulcet.station.query.plan import LEVELS, SHOWN, Asked, models_for, plan
 
 NAME, LEVEL, STUDY, SERIES, PATIENT, MODALITY, MODALITIES = (
     0x00100010,

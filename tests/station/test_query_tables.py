@@ -12,13 +12,13 @@ from dulcet.escape import legible
 from dulcet.services.find import Match
 from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.services.querying.query_models import STUDY_ROOT, WORKLIST, Level
-from dulcet.station.query.query_events import FindMatch
-from dulcet.station.query.query_hints import hints
-from dulcet.station.query.query_keys import from_words
-from dulcet.station.query.query_output import CSVOutput, DICOMFileOutput, EventOutput, TableOutput
-from dulcet.station.query.query_plan import Asked, plan
+from dulcet.station.query.events import FindMatch
+from dulcet.station.query.hints import hints
+from dulcet.station.query.json_model import json_model
+from dulcet.station.query.keys import from_words
+from dulcet.station.query.output import CSVOutput, DICOMFileOutput, EventOutput, TableOutput
+from dulcet.station.query.plan import Asked, plan
 from dulcet.station.query.tables import CSVWriter, TableWriter, columns_of, value_at
-from dulcet.station.query.tables_json import json_model
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 NAME, DATE, TIME, MODALITIES, STUDY, COUNT, STEPS, MODALITY = (

@@ -4,9 +4,9 @@ import pytest
 
 from dulcet.errors import ConfigurationError
 from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT, Level
-from dulcet.station.query.query_keys import from_words
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.retrieval.retrieving_targets import Target, check_retrieval, retrieval_models, target_of
+from dulcet.station.query.keys import from_words
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.targets import Target, check_retrieval, retrieval_models, target_of
 
 LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 

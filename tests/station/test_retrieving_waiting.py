@@ -11,10 +11,10 @@ from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.retrieve import SubOperations
 from dulcet.services.storing.placing import StoredObject
-from dulcet.station.query.querying import Conversation, QuerySettings
-from dulcet.station.retrieval.retrieving import Attempt, RetrieveOptions, Retriever
-from dulcet.station.retrieval.retrieving_tally import Tally
-from dulcet.station.retrieval.retrieving_targets import Target
+from dulcet.station.query.asking import Conversation, QuerySettings
+from dulcet.station.retrieval.retriever import Attempt, RetrieveOptions, Retriever
+from dulcet.station.retrieval.tally import Tally
+from dulcet.station.retrieval.targets import Target
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PEER = Peer(host="pacs.example", port=104, ae_title="PACS")

@@ -10,13 +10,13 @@ from dulcet.errors import NoAcceptedContextError, PeerUnavailableError
 from dulcet.services.querying.query_models import Level
 from dulcet.services.storage import Durability, Storage, StorageOptions
 from dulcet.services.storage_scp import storage_operation
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.query.querying import Conversation, QuerySettings
-from dulcet.station.retrieval.retrieving import RetrieveOptions, Retriever
-from dulcet.station.retrieval.retrieving_events import Arrival
-from dulcet.station.retrieval.retrieving_faults import faults
-from dulcet.station.retrieval.retrieving_report import RetrieveReport
-from dulcet.station.retrieval.retrieving_tally import Tally
+from dulcet.station.query.asking import Conversation, QuerySettings
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.events import Arrival
+from dulcet.station.retrieval.faults import faults
+from dulcet.station.retrieval.report import RetrieveReport
+from dulcet.station.retrieval.retriever import RetrieveOptions, Retriever
+from dulcet.station.retrieval.tally import Tally
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from dulcet.services.querying.query_models import Level, Model
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.retrieving.responses import Patience
 from dulcet.services.trace import Trace
-from dulcet.station.query.query_check import objections
-from dulcet.station.query.query_plan import Asked, Query, models_for, plan
+from dulcet.station.query.check import objections
+from dulcet.station.query.plan import Asked, Query, models_for, plan
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Transition
 from dulcet.ul.items import Item, PresentationContextRQ
 

@@ -18,7 +18,7 @@ from dulcet.services.querying.query_models import (
     Level,
     Model,
 )
-from dulcet.station.query.query_keys import KeyTree, Path, merge, put, setdefault, walk
+from dulcet.station.query.keys import KeyTree, Path, merge, put, setdefault, walk
 
 LEVELS = MappingProxyType(
     {

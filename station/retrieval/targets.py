@@ -16,8 +16,8 @@ from dulcet.services.querying.query_models import (
     Level,
     Model,
 )
-from dulcet.station.query.query_check import retrieval_objections
-from dulcet.station.query.query_plan import Asked
+from dulcet.station.query.check import retrieval_objections
+from dulcet.station.query.plan import Asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from dulcet.escape import quote
 from dulcet.services.querying.identifiers import Keys, keyword_of, vr_of
 from dulcet.services.querying.query_models import STUDY_ROOT, UNIQUE_KEYS, Level, Model
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
-from dulcet.station.query.query_keys import Path, describe_path, walk
+from dulcet.station.query.keys import Path, describe_path, walk
 
 _DATE = re.compile(r"\d{8}(-(\d{8})?)?|-\d{8}")
 _TIME = re.compile(r"\d\d(\d\d(\d\d(\.\d{1,6})?)?)?")

@@ -16,7 +16,7 @@ from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.book.own_address import address_towards
 from dulcet.station.book.snippets import OurSide, snippet
-from dulcet.station.retrieval.retrieving import GET, MOVE, Attempt, Retriever
+from dulcet.station.retrieval.retriever import GET, MOVE, Attempt, Retriever
 
 EXIT_DESTINATION_UNKNOWN = 77  # refused: the archive does not know our title
 EXIT_TRY_AGAIN = 75

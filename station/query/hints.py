@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from dulcet.escape import legible
 from dulcet.services.querying.identifiers import QUERY_RETRIEVE_LEVEL, vr_of
-from dulcet.station.query.query_keys import describe_path, walk
-from dulcet.station.query.query_plan import Query
+from dulcet.station.query.keys import describe_path, walk
+from dulcet.station.query.plan import Query
 
 _MAX_HINTS = 4
 

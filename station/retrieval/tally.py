@@ -11,8 +11,8 @@ from dulcet.errors import StorageError
 from dulcet.services.association import Association
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.events import Event
-from dulcet.station.retrieval.retrieving_events import Arrival, InstanceResult
-from dulcet.station.retrieval.retrieving_targets import Target
+from dulcet.station.retrieval.events import Arrival, InstanceResult
+from dulcet.station.retrieval.targets import Target
 
 
 class Arrived(NamedTuple):

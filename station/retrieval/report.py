@@ -10,9 +10,9 @@ from typing import Any, TextIO
 
 from dulcet.escape import quote
 from dulcet.station.events import JSON_SCHEMA_VERSION, Summary
-from dulcet.station.retrieval.retrieving import Retriever
-from dulcet.station.retrieval.retrieving_events import Arrival, InstanceResult
-from dulcet.station.retrieval.retrieving_faults import fault_exit_code
+from dulcet.station.retrieval.events import Arrival, InstanceResult
+from dulcet.station.retrieval.faults import fault_exit_code
+from dulcet.station.retrieval.retriever import Retriever
 from dulcet.station.sending.progress import MEGABYTE, duration
 
 EXIT_DONE, EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 0, 1, 66

@@ -16,9 +16,9 @@ from dulcet.services.querying.query_models import (
     STUDY_INSTANCE_UID,
     Level,
 )
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.query.querying import Asking
-from dulcet.station.retrieval.retrieving_targets import Target
+from dulcet.station.query.asking import Asking
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.targets import Target
 
 _COUNTS = {Level.STUDY: NUMBER_OF_STUDY_RELATED_INSTANCES, Level.SERIES: NUMBER_OF_SERIES_RELATED_INSTANCES}
 

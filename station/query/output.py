@@ -12,10 +12,10 @@ from dulcet.errors import ConfigurationError, DecodeError
 from dulcet.services.find import Match
 from dulcet.services.part10 import encode_header
 from dulcet.station.events import Event
-from dulcet.station.query.query_events import FindMatch
-from dulcet.station.query.query_plan import Query
+from dulcet.station.query.events import FindMatch
+from dulcet.station.query.json_model import json_model
+from dulcet.station.query.plan import Query
 from dulcet.station.query.tables import CSVWriter, TableWriter
-from dulcet.station.query.tables_json import json_model
 from dulcet.station.sending.progress import wants_bar
 
 

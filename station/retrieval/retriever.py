@@ -26,13 +26,13 @@ from dulcet.services.querying.query_models import Level, Model
 from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.retrieve import Retrieval, SubOperations
 from dulcet.station.events import Event
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.query.querying import Conversation, QuerySettings, asking, associated
-from dulcet.station.retrieval.retrieving_events import Found, ReceiverReady, RetrievalEnded, SubOperationsProgress
-from dulcet.station.retrieval.retrieving_receiver import Receiver, ReceiverSettings, receiving
-from dulcet.station.retrieval.retrieving_survey import survey
-from dulcet.station.retrieval.retrieving_tally import Tally
-from dulcet.station.retrieval.retrieving_targets import NOTHING, Target, retrieval_models
+from dulcet.station.query.asking import Conversation, QuerySettings, asking, associated
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.events import Found, ReceiverReady, RetrievalEnded, SubOperationsProgress
+from dulcet.station.retrieval.receiver import Receiver, ReceiverSettings, receiving
+from dulcet.station.retrieval.survey import survey
+from dulcet.station.retrieval.tally import Tally
+from dulcet.station.retrieval.targets import NOTHING, Target, retrieval_models
 
 MOVE, GET = "C-MOVE", "C-GET"
 LOOK_SECONDS = 0.5  # between two looks at an object that is on its way when the grace is over

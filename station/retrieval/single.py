@@ -13,11 +13,11 @@ from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.responses import Patience
 from dulcet.services.retrieving.retrieve import Retrieval, SubOperations
 from dulcet.station.events import Event
-from dulcet.station.query.query_plan import Asked
-from dulcet.station.query.querying import Conversation, associated
-from dulcet.station.retrieval.retrieving import GET, MOVE, Attempt, accepted_model
-from dulcet.station.retrieval.retrieving_events import SubOperationsProgress
-from dulcet.station.retrieval.retrieving_targets import check_retrieval, retrieval_models, target_of
+from dulcet.station.query.asking import Conversation, associated
+from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.events import SubOperationsProgress
+from dulcet.station.retrieval.retriever import GET, MOVE, Attempt, accepted_model
+from dulcet.station.retrieval.targets import check_retrieval, retrieval_models, target_of
 from dulcet.ul.items import Item, PresentationContextRQ, SOPClassExtendedNegotiation
 
 RELATIONAL = b"\1"  # PS3.4 Table C.5-3: relational-retrieval

@@ -13,7 +13,7 @@ from dulcet.services.part10 import read_header
 from dulcet.services.querying.elements import Elements, read_elements
 from dulcet.services.querying.identifiers import value_text
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
-from dulcet.station.query.query_keys import KeyTree, from_mapping, merge, parse_key, put
+from dulcet.station.query.keys import KeyTree, from_mapping, merge, parse_key, put
 
 _PREFIX_AT, _PREFIX = 128, b"DICM"
 
