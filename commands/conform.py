@@ -17,11 +17,11 @@ from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client,
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
 from dulcet.conformance.kit.case import Case, Level, Role
-from dulcet.conformance.kit.configuration import Declaration, read_declaration
+from dulcet.conformance.kit.configuration import ACTIVITIES, Declaration, read_declaration
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.reception import Invitation
 from dulcet.conformance.kit.runner import Conditions
-from dulcet.conformance.kit.scu_session import ACTIVITIES, Listening, test_requestor, title_of
+from dulcet.conformance.kit.scu_session import Listening, test_requestor, title_of
 from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError
 

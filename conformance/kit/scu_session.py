@@ -14,6 +14,7 @@ import trio
 
 from dulcet.conformance.kit import catalogue
 from dulcet.conformance.kit.case import Case
+from dulcet.conformance.kit.configuration import ACTIVITIES
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.passive import Traffic
 from dulcet.conformance.kit.product import Patience
@@ -25,7 +26,6 @@ from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
 from dulcet.conformance.kit.visit import Findings, PreconditionError
 from dulcet.errors import ConfigurationError, DulcetError
 
-ACTIVITIES = ("echo", "store", "find", "find-cancel", "get", "move", "tls")
 _TITLE_AT = slice(10, 26)  # of the A-ASSOCIATE-RQ
 
 
