@@ -47,20 +47,24 @@ class RawPeer:
         """Seconds since the case began."""
         return trio.current_time() - self._began
 
-    async def run(self) -> None:
-        """Read until the product closes or the kit does."""
+    async def run(self, octets: bytes | bytearray = b"") -> None:
+        """Read until the product closes or the kit does; `octets` were read already."""
         while True:
+            if octets:
+                self._received(octets)
             try:
                 octets = await self.stream.receive_some(_READ_OCTETS)
             except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
                 return self._ended(End.KIT if isinstance(error, trio.ClosedResourceError) else End.RST)
             if not octets:
                 return self._ended(End.FIN)
-            now = self.now()
-            self.wire.add(now, Kind.RECEIVED, octets)
-            self._buffer += octets
-            for pdu in _whole_pdus(self._buffer):
-                self._sender.send_nowait(Seen(now, pdu))
+
+    def _received(self, octets: bytes | bytearray) -> None:
+        now = self.now()
+        self.wire.add(now, Kind.RECEIVED, octets)
+        self._buffer += octets
+        for pdu in _whole_pdus(self._buffer):
+            self._sender.send_nowait(Seen(now, pdu))
 
     def _ended(self, end: End) -> None:
         self.end, self.ended_at = end, self.now()

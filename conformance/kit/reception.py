@@ -106,8 +106,8 @@ class Reception:
     async def _take(self, stream: trio.SocketStream) -> None:
         await self.take(stream)
 
-    async def take(self, stream: trio.abc.Stream) -> None:
-        """A connection of the product, from whichever listener; held until the case ends."""
+    async def take(self, stream: trio.abc.Stream, octets: bytes = b"") -> None:
+        """A connection of the product, of which `octets` were read already; held until the case ends."""
         if self._wants_bare:
             self._bare.send_nowait(stream)
             await trio.sleep_forever()
@@ -116,7 +116,7 @@ class Reception:
         peer = RawPeer(stream, wire, self._began)
         self._peers.append(peer)
         self._connections.send_nowait(peer)
-        await peer.run()
+        await peer.run(octets)
         await trio.sleep_forever()
 
     async def bare_connection(self) -> trio.abc.Stream:

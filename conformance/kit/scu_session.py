@@ -4,7 +4,6 @@ With a command the kit gives each case a port of its own. Without one a case is 
 connects to (`--from-port`), or by the AE title that it calls (`--port`): `title_of` says which.
 """
 
-import socket
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
 from dulcet.conformance.kit.visit import Findings, PreconditionError
 from dulcet.errors import ConfigurationError, DulcetError
 
+TITLE_SECONDS = 5.0  # for as much of the A-ASSOCIATE-RQ to come as chooses a case
 _TITLE_AT = slice(10, 26)  # of the A-ASSOCIATE-RQ
 
 
@@ -49,6 +49,15 @@ class Listening:
     """The first of many ports, one for each case."""
     idle_seconds: float = 60.0
     """The run ends when nothing has connected for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One that the product made."""
+
+    stream: trio.SocketStream
+    octets: bytes
+    """What was read of it already."""
 
 
 def why_skipped(case: Case, invitation: Invitation, conditions: Conditions) -> str:
@@ -181,12 +190,12 @@ class _Runner:
 
 
 async def play(
-    case: Case, invitation: Invitation, patience: Patience, stream: trio.SocketStream | None = None
+    case: Case, invitation: Invitation, patience: Patience, connection: Connection | None = None
 ) -> CaseResult:
     """Play one case once: with the product's command, or on a connection that it made. Raises ConfigurationError."""
     findings = Findings()
     started, clock = datetime.now(UTC), trio.current_time()
-    outcome, judgement, fault = await _played(case, invitation, patience, findings, stream)
+    outcome, judgement, fault = await _played(case, invitation, patience, findings, connection)
     if fault is not None:
         raise fault
     if outcome is not None:
@@ -205,7 +214,7 @@ async def play(
 
 
 async def _played(
-    case: Case, invitation: Invitation, patience: Patience, findings: Findings, stream: trio.SocketStream | None
+    case: Case, invitation: Invitation, patience: Patience, findings: Findings, connection: Connection | None
 ) -> tuple[Outcome | None, Judgement | None, ConfigurationError | None]:
     assert case.play is not None
     limit = LONGEST_CASE + (patience.until_artim if case.waits_artim else 0.0)
@@ -216,10 +225,10 @@ async def _played(
         reception = Reception(invitation, activity_of(case, invitation.does), patience, nursery, findings)
         with trio.move_on_after(limit) as deadline:
             try:
-                if stream is None:
+                if connection is None:
                     await reception.open(0)
                 else:
-                    nursery.start_soon(reception.take, stream)
+                    nursery.start_soon(reception.take, connection.stream, connection.octets)
                 outcome = await case.play(reception)
             except PreconditionError as error:
                 judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
@@ -274,13 +283,14 @@ class _Doors:
 
     async def _connected(self, stream: trio.SocketStream) -> None:
         self.last = trio.current_time()
-        case = await self._chosen(stream)
+        case, octets = await self._chosen(stream)
         if case is None:
             await trio.aclose_forcefully(stream)
             return
         self.playing += 1
         try:
-            result = await play(case, self.runner.invitation, self.runner.conditions.patience, stream)
+            made = Connection(stream, octets)
+            result = await play(case, self.runner.invitation, self.runner.conditions.patience, made)
             if case.id in self.left:
                 self.left.remove(case.id)
                 self.runner.done(result)
@@ -292,14 +302,19 @@ class _Doors:
             self.playing -= 1
             self.last = trio.current_time()
 
-    async def _chosen(self, stream: trio.SocketStream) -> Case | None:
+    async def _chosen(self, stream: trio.SocketStream) -> tuple[Case | None, bytes]:
+        """The case, and the octets that were read to know it."""
+        octets = b""
         if self.runner.listening.from_port:
             port: int = stream.socket.getsockname()[1]
-            return self.by_port.get(port)
-        with trio.move_on_after(5.0):
-            while len(octets := await stream.socket.recv(_TITLE_AT.stop, socket.MSG_PEEK)) < _TITLE_AT.stop:
-                if not octets:
-                    return None
-                await trio.sleep(0.01)
-            return self.by_title.get(octets[_TITLE_AT].decode("latin-1").strip())
-        return None
+            return self.by_port.get(port), octets
+        with trio.move_on_after(TITLE_SECONDS):
+            while len(octets) < _TITLE_AT.stop:
+                try:
+                    more = await stream.receive_some()
+                except trio.BrokenResourceError:
+                    return None, octets
+                if not more:
+                    return None, octets
+                octets += more
+        return self.by_title.get(octets[_TITLE_AT].decode("latin-1").strip()), octets
