@@ -3,7 +3,6 @@
 import sys
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,7 +32,7 @@ from dulcet.commands.retrieval_options import (
     storage_options,
     watch_signals,
 )
-from dulcet.errors import ConfigurationError, DulcetError, NoInputError
+from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.admission import AllowedPeer
 from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
@@ -42,7 +41,8 @@ from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream, JSONLinesWriter
 from dulcet.station.query.asking import Conversation, QuerySettings, check_before
 from dulcet.station.query.plan import Asked
-from dulcet.station.retrieval.events import Advice
+from dulcet.station.report_file import check_writable
+from dulcet.station.retrieval.events import Advice, Arrival
 from dulcet.station.retrieval.faults import faults
 from dulcet.station.retrieval.progress import show_status
 from dulcet.station.retrieval.report import RetrieveReport
@@ -110,7 +110,7 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
     peer = one_peer(split[0], options)
     wanted = asked(level, options)
     settings = _settings(wanted, query_settings(options))
-    _check_writable(options["report_file"])
+    check_writable(options["report_file"])
     try:
         allowed = tuple(AllowedPeer.parse(text) for text in options["allow"])
         check_before(wanted, settings)
@@ -149,14 +149,6 @@ def _settings(wanted: Asked, settings: QuerySettings) -> QuerySettings:
         if not above:
             return replace(settings, is_checked=False, options=replace(settings.options, relational=True))
     return settings
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is not None:
-        try:
-            path.open("a").close()
-        except OSError as error:
-            raise ConfigurationError(f"the report can't be written to {path}: {error.strerror}") from error
 
 
 @dataclass
@@ -212,13 +204,14 @@ class _RetrieveJob:
         if self.interrupted:
             code = 128 + self.interrupted
         for result in report.results():
-            if result.path is None and result.outcome.value != "refused":
+            if result.path is None and result.outcome is not Arrival.REFUSED:
                 events(result)
         self._tell(retriever, report, seconds)
         if self.error is None and code and not self.interrupted:
             self._advise(retriever, events)
         events(report.summary(code, seconds))
-        self._write(report)
+        if self.options["report_file"] is not None:
+            report.write(self.options["report_file"])
         return code
 
     def _tell(self, retriever: Retriever, report: RetrieveReport, seconds: float) -> None:
@@ -240,15 +233,6 @@ class _RetrieveJob:
             events(Advice(lines=lines))
         for line in lines:
             click.echo(line if not line or line.startswith(" ") else f"dulcet: {line}", err=True)
-
-    def _write(self, report: RetrieveReport) -> None:
-        path = self.options["report_file"]
-        if path is None:
-            return
-        try:
-            report.write(path)
-        except OSError as failure:
-            raise NoInputError(f"the report can't be written to {path}: {failure.strerror}") from failure
 
 
 def _status(retriever: Retriever) -> str:

@@ -22,10 +22,10 @@ from dulcet.commands.options import (
     user_identity,
 )
 from dulcet.commands.peers import how_to_call, peers, preferences
-from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
+from dulcet.station.report_file import check_writable
 from dulcet.station.sending.files import FileToSend, Problem, Unusable, find_files
 from dulcet.station.sending.progress import Transfer, show_progress
 from dulcet.station.sending.report import SendReport
@@ -88,7 +88,7 @@ def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
         user_items=user_identity(options),
     )
     report_file = options["report_file"]
-    _check_writable(report_file)
+    check_writable(report_file)
     job = _SendJob(
         peer,
         how,
@@ -98,14 +98,6 @@ def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
         report_file=report_file,
     )
     return trio.run(job.run, words[1:])
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is not None:
-        try:
-            path.open("a").close()
-        except OSError as error:
-            raise ConfigurationError(f"the report can't be written to {path}: {error.strerror}") from error
 
 
 @dataclass
@@ -177,12 +169,7 @@ class _SendJob:
             for line in advice(error, self.peer):
                 click.echo(f"  {line}", err=True)
         if self.report_file is not None:
-            try:
-                report.write(self.report_file)
-            except OSError as failure:
-                raise NoInputError(
-                    f"the report can't be written to {self.report_file}: {failure.strerror}"
-                ) from failure
+            report.write(self.report_file)
 
 
 def _not_sendable(found: Unusable) -> StoreResult:

@@ -12,6 +12,7 @@ from dulcet.dimse.uids import name_of
 from dulcet.escape import legible
 from dulcet.services.querying.identifiers import Identifier, keyword_of, value_text, vr_of
 from dulcet.station.query.keys import Path, describe_path
+from dulcet.station.report_file import not_a_formula
 
 MAX_CELL_CHARACTERS = 200  # a peer must not fill a screen with one value
 ELLIPSIS = "..."
@@ -195,5 +196,4 @@ class CSVWriter:
 
 def _harmless(value: str) -> str:
     """No formula for a spreadsheet, no control for a terminal; the backslash between values stays."""
-    text = "\\".join(legible(part, MAX_CELL_CHARACTERS) for part in value.split("\\"))
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return str(not_a_formula("\\".join(legible(part, MAX_CELL_CHARACTERS) for part in value.split("\\"))))

@@ -1,15 +1,13 @@
 """What became of each instance that was to come: in text, in JSON or CSV, and as an exit code."""
 
-import csv
-import json
-import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any
 
 from dulcet.escape import quote
-from dulcet.station.events import JSON_SCHEMA_VERSION, Summary
+from dulcet.station.events import Summary
+from dulcet.station.report_file import write_report
 from dulcet.station.retrieval.events import Arrival, InstanceResult
 from dulcet.station.retrieval.faults import fault_exit_code
 from dulcet.station.retrieval.retriever import Retriever
@@ -111,35 +109,15 @@ class RetrieveReport:
             line += f": {tally.octets / MEGABYTE:,.1f} MB in {duration(seconds)}, {rate:,.1f} MB/s"
         yield line
 
-    def write(self, path: "str | os.PathLike[str]") -> None:
-        """Every instance to `path`: CSV if its name ends so, else JSON. Raises OSError."""
-        name = os.fspath(path)
-        with open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
-            if name.lower().endswith(".csv"):
-                self._write_csv(output)
-            else:
-                self._write_json(output)
-
-    def _write_json(self, output: TextIO) -> None:
+    def write(self, path: Path) -> None:
+        """Every instance to `path`: CSV if its name ends so, else JSON. ConfigurationError."""
         counts = {outcome.value: count for outcome, count in self.counts.items() if count}
-        head = {"v": JSON_SCHEMA_VERSION, "peer": self._peer, "exit_code": self.exit_code, "counts": counts}
-        output.write(json.dumps(head)[:-1] + ', "instances": [')
-        separator = "\n"
-        for row in self._rows():
-            output.write(separator + json.dumps({key: value for key, value in row.items() if value is not None}))
-            separator = ",\n"
-        output.write("\n]}\n")
-
-    def _write_csv(self, output: TextIO) -> None:
-        writer = csv.DictWriter(output, _COLUMNS)
-        writer.writeheader()
-        for row in self._rows():
-            writer.writerow(row)
+        head = {"peer": self._peer, "exit_code": self.exit_code, "counts": counts}
+        write_report(path, head, "instances", self._rows(), _COLUMNS)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        names = {field.name for field in fields(InstanceResult)}
         for result in self.results():
-            row = {column: getattr(result, column) for column in _COLUMNS if column in names}
+            row = {column: getattr(result, column) for column in _COLUMNS}
             row["sop_instance_uid"] = quote(result.sop_instance_uid)
             row["outcome"] = result.outcome.value
             row["explanation"] = None if result.explanation is None else quote(result.explanation, 300)

@@ -1,15 +1,14 @@
 """What became of each file: in text for a person, in JSON or CSV for a machine, and as an exit code for the shell."""
 
-import csv
-import json
-import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dulcet.dimse.uids import name_of
 from dulcet.escape import quote
-from dulcet.station.events import JSON_SCHEMA_VERSION, Event, Outcome, StoreResult, Summary
+from dulcet.station.events import Event, Outcome, StoreResult, Summary
+from dulcet.station.report_file import write_report
 from dulcet.station.sending.progress import MEGABYTE, duration
 
 if TYPE_CHECKING:
@@ -143,32 +142,11 @@ class SendReport:
     def _octets_stored(self) -> int:
         return sum(result.octets or 0 for result in self.results if result.outcome in _STORED)
 
-    def write(self, path: "str | os.PathLike[str]") -> None:
-        """Write every file's result to `path`: CSV if its name ends so, else JSON. Raises OSError."""
-        name = os.fspath(path)
-        with open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as output:
-            if name.lower().endswith(".csv"):
-                self.write_csv(output)
-            else:
-                self.write_json(output)
-
-    def write_json(self, output: TextIO) -> None:
-        """One document, one line for each file in it, failures first."""
-        head = {"v": JSON_SCHEMA_VERSION, "peer": self.peer, "exit_code": self.exit_code}
+    def write(self, path: Path) -> None:
+        """Every file's result to `path`, failures first: CSV if its name ends so, else JSON. ConfigurationError."""
         counts = {outcome.value: count for outcome, count in self.counts.items()}
-        output.write(json.dumps({**head, "counts": counts})[:-1] + ', "files": [')
-        separator = "\n"
-        for row in self._rows():
-            output.write(separator + json.dumps({key: value for key, value in row.items() if value is not None}))
-            separator = ",\n"
-        output.write("\n]}\n")
-
-    def write_csv(self, output: TextIO) -> None:
-        """A header line, then a line for each file, failures first; nothing that a spreadsheet takes for a formula."""
-        writer = csv.DictWriter(output, _COLUMNS)
-        writer.writeheader()
-        for row in self._rows():
-            writer.writerow({key: _not_a_formula(value) for key, value in row.items()})
+        head = {"peer": self.peer, "exit_code": self.exit_code, "counts": counts}
+        write_report(path, head, "files", self._rows(), _COLUMNS)
 
     def _rows(self) -> "Iterator[dict[str, Any]]":
         order = (*_FAILED, Outcome.WARNING, Outcome.STORED, Outcome.SKIPPED)
@@ -183,7 +161,3 @@ class SendReport:
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _not_a_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from dulcet.errors import ConfigurationError
 from dulcet.station.events import AssociationRejected, Outcome, StoreResult, Summary
+from dulcet.station.report_file import check_writable
 from dulcet.station.sending.report import MAX_NAMES, MAX_REASONS, SendReport
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -217,13 +219,17 @@ def test_the_csv_report_lists_every_file(tmp_path, every_kind):
 
 
 @pytest.mark.parametrize("start", "=+-@")
-def test_nothing_in_the_csv_report_is_a_formula(start):
-    output = io.StringIO()
-    report(refused(f"{start}name", error_comment=f"{start}cmd")).write_csv(output)
-    row = next(csv.DictReader(io.StringIO(output.getvalue())))
+def test_nothing_in_the_csv_report_is_a_formula(start, tmp_path):
+    path = tmp_path / "report.csv"
+    report(refused(f"{start}name", error_comment=f"{start}cmd")).write(path)
+    (row,) = csv.DictReader(io.StringIO(path.read_text()))
     assert (row["name"], row["error_comment"]) == (f"'{start}name", f"'{start}cmd")
 
 
 def test_a_report_that_can_not_be_written_raises(tmp_path, every_kind):
-    with pytest.raises(OSError, match="No such file"):
-        every_kind.write(tmp_path / "missing" / "report.json")
+    path = tmp_path / "missing" / "report.json"
+    with pytest.raises(ConfigurationError, match=f"the report can't be written to {path}: No such file"):
+        every_kind.write(path)
+    with pytest.raises(ConfigurationError, match=f"the report can't be written to {path}: No such file"):
+        check_writable(path)
+    check_writable(None)
