@@ -52,5 +52,3 @@ def _write(conversation: ConversationWriter, wire: Wire, record: Record, time: i
             conversation.close(time, kit if record.kind is Kind.FIN_SENT else kit.opposite)
         case Kind.RST_SENT | Kind.RST:
             conversation.close(time, kit if record.kind is Kind.RST_SENT else kit.opposite, is_reset=True)
-        case _:
-            pass
