@@ -1,6 +1,6 @@
 """A whole run against a product that is an acceptor: look, play, judge, put together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -84,9 +84,11 @@ def _known(product: Product, declaration: Declaration, observed: Observed) -> Pr
     )
 
 
-def put_together(played: Sequence[CaseResult], checks: Sequence[PassiveCheck], skip: object) -> list[CaseResult]:
+def put_together(
+    played: Sequence[CaseResult], checks: Sequence[PassiveCheck], skip: Callable[[Case], str]
+) -> list[CaseResult]:
     """What was played and what was looked at, in the order of the catalogue."""
-    looked = judge_traffic(checks, played, skip)  # type: ignore[arg-type]
+    looked = judge_traffic(checks, played, skip)
     results = {(result.case.id, result.case.role): result for result in (*played, *looked)}
     ordered = catalogue.in_order([result.case for result in (*played, *looked)])
     return [results[case.id, case.role] for case in ordered]

@@ -30,6 +30,9 @@ PDU_OF_EVENT = {
     Event.EVT19: "a PDU of type 55H",
 }
 
+LOST = "a lost connection shows nothing on the wire; the product's own log has to tell"
+BY_ITS_USER = "only the product's own user can cause it: nothing that a peer does"
+
 VARIANTS = {
     "type-00": ("a PDU of type 00H", stimuli.pdu(0x00, bytes(4))),
     "type-ff": ("a PDU of type FFH", stimuli.pdu(0xFF, bytes(4))),

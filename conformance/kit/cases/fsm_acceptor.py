@@ -2,14 +2,13 @@
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Play, Role
-from dulcet.conformance.kit.cases.fsm import VARIANTS, cell_case, octets_of
+from dulcet.conformance.kit.cases.fsm import BY_ITS_USER, LOST, PDU_OF_EVENT, VARIANTS, cell_case, octets_of
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
 from dulcet.ul.table import TRANSITIONS, Event, State
 
 A = Role.ACCEPTOR
-_PDUS = (Event.EVT3, Event.EVT4, Event.EVT6, Event.EVT10, Event.EVT12, Event.EVT13, Event.EVT16, Event.EVT19)
 
 # Sta2: connected, nothing said yet ------------------------------------------------------------------------------------
 
@@ -98,7 +97,7 @@ STA3 = (
             ("CLOSE",) if event is Event.EVT16 else ("ABORT2", *_ALSO_STA6.get(event, ())),
             timing=True, note=_PIPELINED,
         )
-        for event in _PDUS
+        for event in PDU_OF_EVENT
     ),
     cell_case(State.STA3, Event.EVT7, A, _accepted, ("AC",), stimulus="a request that the product's user accepts"),
     cell_case(
@@ -187,7 +186,7 @@ STA8 = (
             State.STA8, event, A, _in_sta8(event),
             ("CLOSE",) if event is Event.EVT16 else ("ABORT", "CLOSE", "SILENCE"), timing=True, note=_AFTER_RP,
         )
-        for event in _PDUS
+        for event in PDU_OF_EVENT
     ),
     cell_case(
         State.STA8, Event.EVT9, A, _data_in_sta8, ("RP",), stimulus="a C-ECHO-RQ and an A-RELEASE-RQ in one write",
@@ -227,7 +226,7 @@ STA13 = (
             State.STA13, event, A, _in_sta13(event), timing=True,
             stimulus=f"{event.meaning} after the product's A-RELEASE-RP, before it closes",
         )
-        for event in _PDUS
+        for event in PDU_OF_EVENT
     ),
     cell_case(
         State.STA13, Event.EVT18, A, _artim_in_sta13, stimulus="an A-RELEASE-RQ, and the connection is kept open",
@@ -237,8 +236,6 @@ STA13 = (
 
 # What no peer can see -------------------------------------------------------------------------------------------------
 
-_TRANSPORT = "a lost connection shows nothing on the wire; the product's own log has to tell"
-_LOCAL = "only the product's own user can cause it: nothing that a peer does"
 _NO_RELEASE = "an acceptor never starts a release (PS3.7 A.5), so a peer can't bring it into this state"
 
 
@@ -248,9 +245,9 @@ def _internal() -> list[Case]:
         if state in (State.STA10, State.STA12):
             reason = _NO_RELEASE
         elif event is Event.EVT17 and state in (State.STA2, State.STA3, State.STA6, State.STA8, State.STA13):
-            reason = _TRANSPORT
+            reason = LOST
         elif event is Event.EVT15 and state in (State.STA3, State.STA6, State.STA8):
-            reason = _LOCAL
+            reason = BY_ITS_USER
         else:
             continue
         cases.append(cell_case(state, event, A, None, undecidable=reason))

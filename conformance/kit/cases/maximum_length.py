@@ -6,12 +6,12 @@ from dulcet.conformance.kit.cases.echo_store import ensure_stored
 from dulcet.conformance.kit.cases.pdata import case
 from dulcet.conformance.kit.cases.query import QUERY_IMAGES
 from dulcet.conformance.kit.cases.retrieve_get import run_get
-from dulcet.conformance.kit.exchange import Kind
+from dulcet.conformance.kit.exchange import Kind, Wire
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.product import CT_IMAGE_STORAGE
 from dulcet.conformance.kit.stimuli import context, implementation_class, maximum_length
 from dulcet.conformance.kit.synthetic import find_rq, study_query
-from dulcet.conformance.kit.visit import Association, Visit
+from dulcet.conformance.kit.visit import Association, Findings, Visit
 from dulcet.dimse.uids import STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 
 Q, B = Level.REQUIRED, Level.ROBUSTNESS
@@ -44,7 +44,7 @@ def _announces(octets: int) -> Play:
             outcome = await _find(association)
         else:
             outcome = await association.echo()
-        return _judged(association, octets, outcome)
+        return judged(association.peer.wire, visit.findings, octets, outcome)
 
     return play
 
@@ -57,25 +57,24 @@ async def _find(association: Association) -> Outcome:
             return outcome
 
 
-def _judged(association: Association, limit: int, outcome: Outcome) -> Outcome:
+def judged(wire: Wire, findings: Findings, limit: int, outcome: Outcome) -> Outcome:
     """OBEYED, EXCEEDED, or what else came."""
-    longest = 0
-    octets = association.peer.wire.octets(Kind.RECEIVED)
-    start = 0
+    longest = start = 0
+    octets = wire.octets(Kind.RECEIVED)
     while start + 6 <= len(octets):
         length = int.from_bytes(octets[start + 2 : start + 6], "big")
         if octets[start] == 0x04:
             longest = max(longest, length)
         start += 6 + length
-    association.visit.findings.measured["longest_pdu"] = longest
+    findings.measured["longest_pdu"] = longest
     if limit and longest > limit:
         return Outcome("EXCEEDED", (longest,), f"a P-DATA-TF of length {longest}, {limit} was announced")
-    if outcome.word == "RSP":
+    if outcome.word in ("RSP", "PROCEEDS"):
         return Outcome("OBEYED", (), f"the longest P-DATA-TF had length {longest}")
     return outcome
 
 
-_OBEYS = "No P-DATA-TF is longer than what its receiver announced."
+OBEYS = "No P-DATA-TF is longer than what its receiver announced."
 
 
 def _case(name: str, octets: int, level: Level, tolerated: tuple[str, ...] = ()) -> Case:
@@ -83,7 +82,7 @@ def _case(name: str, octets: int, level: Level, tolerated: tuple[str, ...] = ())
         f"the kit announces a maximum length of {octets}" if octets else "the kit announces no maximum length (0)"
     )
     allowed = ("OBEYED", "RJ", "ABORT") if level is B else ("OBEYED",)
-    return case(f"pdata.maxlen.{name}", stimulus, _OBEYS, "PS3.8 D.1", level, _announces(octets), allowed,
+    return case(f"pdata.maxlen.{name}", stimulus, OBEYS, "PS3.8 D.1", level, _announces(octets), allowed,
                 tolerated=tolerated)  # fmt: skip
 
 

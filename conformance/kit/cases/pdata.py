@@ -76,8 +76,8 @@ def in_association(build: Callable[[Association], bytes | list[bytes]], *, works
     return play
 
 
-_UNKNOWN = {"08": pdu(0x08, bytes(4)), "00": pdu(0x00, bytes(4)), "ff": pdu(0xFF, bytes(4))}
-_UNRECOGNIZED = "An unrecognized PDU is answered with A-ABORT."
+UNKNOWN = {"08": pdu(0x08, bytes(4)), "00": pdu(0x00, bytes(4)), "ff": pdu(0xFF, bytes(4))}
+UNRECOGNIZED = "An unrecognized PDU is answered with A-ABORT."
 
 
 async def _unknown_long(visit: Visit) -> Outcome:
@@ -88,16 +88,16 @@ async def _unknown_long(visit: Visit) -> Outcome:
 
 PDU_TYPES = (
     *(
-        case(f"pdu.type.unknown-sta6.{name}", f"a PDU of type {name.upper()}H in Sta6", _UNRECOGNIZED, "PS3.8 9.2.3", Q,
+        case(f"pdu.type.unknown-sta6.{name}", f"a PDU of type {name.upper()}H in Sta6", UNRECOGNIZED, "PS3.8 9.2.3", Q,
              in_association(lambda _, octets=octets: octets), ("ABORT2",))  # type: ignore[misc]
-        for name, octets in _UNKNOWN.items()
+        for name, octets in UNKNOWN.items()
     ),
     *(
-        case(f"pdu.type.unknown-sta2.{name}", f"a PDU of type {name.upper()}H as the first one", _UNRECOGNIZED,
+        case(f"pdu.type.unknown-sta2.{name}", f"a PDU of type {name.upper()}H as the first one", UNRECOGNIZED,
              "PS3.8 9.2.3", Q, _first_pdu(octets), ("ABORT0",), needs=())
-        for name, octets in _UNKNOWN.items()
+        for name, octets in UNKNOWN.items()
     ),
-    case("pdu.type.unknown-long", "a PDU of type 08H and length 1 GiB, without a body", _UNRECOGNIZED, "PS3.8 9.2.3", B,
+    case("pdu.type.unknown-long", "a PDU of type 08H and length 1 GiB, without a body", UNRECOGNIZED, "PS3.8 9.2.3", B,
          _unknown_long, ("ABORT", "CLOSE")),
     case("pdu.http-get", "GET / HTTP/1.1", "What is no DICOM is aborted or closed.", "PS3.8 9.2.3", B,
          _first_pdu(_HTTP), ("ABORT0", "CLOSE"), tolerated=("ABORT2",), needs=()),

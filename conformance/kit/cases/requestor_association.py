@@ -1,6 +1,6 @@
 """ul.tcp.r, ul.assoc.r: the product requests, the kit answers (PS3.8 9.3.2 to 9.3.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from dulcet.conformance.kit import stimuli
@@ -59,7 +59,8 @@ def case(
 # TCP ------------------------------------------------------------------------------------------------------------------
 
 
-async def _request_first(reception: Reception) -> Outcome:
+async def request_first(reception: Reception) -> Outcome:
+    """What the product sends first; an A-ASSOCIATE-RQ is accepted and served."""
     hosted = Hosted(await reception.connection(), reception.patience.patient)
     outcome = await hosted.read_request()
     if outcome.word == "RQ":
@@ -83,7 +84,7 @@ async def _port_closed(reception: Reception) -> Outcome:
 
 TCP = (
     case("ul.tcp.r.connect-rq-first", "the kit accepts the connection", "The first PDU is an A-ASSOCIATE-RQ.",
-         "PS3.8 9.1.2", Q, _request_first, ("RQ",)),
+         "PS3.8 9.1.2", Q, request_first, ("RQ",)),
     case("ul.tcp.r.no-answer", "the A-ASSOCIATE-RQ is not answered", "The requestor gives up in time.", "PS3.8 9.1.4",
          B, _no_answer, ("ABORT0", "CLOSE"), tolerated=("ABORT2",), waits_artim=True),
     case("ul.tcp.r.refused", "the connection is reset at once", "The failure is reported.", "PS3.8 9.2.3", I,
@@ -100,13 +101,13 @@ def _answered(change: Change) -> Play:
     return play
 
 
-def _results(rewrite: object) -> Play:
+def _results(rewrite: Callable[[Hosted, Answer], tuple[bytes, ...]]) -> Play:
     """Answer with Presentation Context Items that are made from the request."""
 
     async def play(reception: Reception) -> Outcome:
         hosted = await reception.requested()
         answer = hosted.answer()
-        await hosted.peer.send(answer.but(results=rewrite(hosted, answer)).encode())  # type: ignore[operator]
+        await hosted.peer.send(answer.but(results=rewrite(hosted, answer)).encode())
         return await reception.served(hosted)
 
     return play

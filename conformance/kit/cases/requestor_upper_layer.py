@@ -4,23 +4,22 @@ from collections.abc import Iterable
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
-from dulcet.conformance.kit.cases.fsm import VARIANTS, cell_case, octets_of
+from dulcet.conformance.kit.cases.fsm import BY_ITS_USER, LOST, PDU_OF_EVENT, VARIANTS, cell_case, octets_of
+from dulcet.conformance.kit.cases.maximum_length import LENGTHS, OBEYS, judged
+from dulcet.conformance.kit.cases.pdata import UNKNOWN, UNRECOGNIZED
 from dulcet.conformance.kit.cases.release_abort import ABORT_FORMAT, RELEASE_RP_FORMAT
-from dulcet.conformance.kit.cases.requestor_association import PROCEEDS, case
-from dulcet.conformance.kit.exchange import Kind
+from dulcet.conformance.kit.cases.requestor_association import PROCEEDS, case, request_first
 from dulcet.conformance.kit.hosting import Hosted
 from dulcet.conformance.kit.messages import Message
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.passive import FINE, Look, PassiveCheck, Traffic
 from dulcet.conformance.kit.reception import Reception
-from dulcet.conformance.kit.stimuli import implementation_class, maximum_length, pdu
+from dulcet.conformance.kit.stimuli import implementation_class, maximum_length
 from dulcet.conformance.kit.visit import PreconditionError, echo_rq
 from dulcet.ul.table import TRANSITIONS, Event, State
 
 Q, B, I = Level.REQUIRED, Level.ROBUSTNESS, Level.INFORMATIONAL  # noqa: E741
 R = Role.REQUESTOR
-_PDUS = (Event.EVT3, Event.EVT4, Event.EVT6, Event.EVT10, Event.EVT12, Event.EVT13, Event.EVT16, Event.EVT19)
-LENGTHS = (128, 256, 1024, 4096, 16384, 65536)
 
 # Ways into the states -------------------------------------------------------------------------------------------------
 
@@ -28,10 +27,6 @@ LENGTHS = (128, 256, 1024, 4096, 16384, 65536)
 def _request_of(hosted: Hosted) -> stimuli.Request:
     octets = hosted.request_octets
     return stimuli.Request(called=octets[10:26], calling=octets[26:42])
-
-
-async def _seconds(reception: Reception) -> float:
-    return max(reception.patience.answer, 5.0)
 
 
 async def first_request(hosted: Hosted) -> Message:
@@ -59,7 +54,7 @@ async def _colliding(reception: Reception) -> Hosted:
     hosted = await reception.accepted()
     await until_release(hosted)
     await hosted.peer.send(stimuli.RELEASE_RQ)
-    outcome = await hosted.peer.outcome(await _seconds(reception))
+    outcome = await hosted.peer.outcome(hosted.seconds)
     if outcome.word != "RP":
         raise PreconditionError(f"the product did not answer the colliding release: {outcome.explain()}")
     return hosted
@@ -80,7 +75,7 @@ async def _reach(reception: Reception, state: State) -> Hosted:
         return await _colliding(reception)
     hosted = await reception.requested()  # Sta13: after the product's A-ABORT
     await hosted.peer.send(_request_of(hosted).encode())
-    outcome = await hosted.peer.outcome(await _seconds(reception))
+    outcome = await hosted.peer.outcome(hosted.seconds)
     if outcome.word != "ABORT":
         raise PreconditionError(f"the product sent no A-ABORT: {outcome.explain()}")
     return hosted
@@ -92,14 +87,14 @@ def _cell(state: State, event: Event, octets: bytes | None = None) -> Play:
         sent = octets or octets_of(event, _request_of(hosted))
         if state is State.STA9:
             await hosted.peer.send(stimuli.RELEASE_RQ + sent)
-            outcome = await hosted.peer.outcome(await _seconds(reception))
+            outcome = await hosted.peer.outcome(hosted.seconds)
             if outcome.word != "RP":
                 return outcome
         else:
             await hosted.peer.send(sent)
         if state is State.STA13:
             return await hosted.peer.outcome(reception.patience.settle * 2)
-        return await hosted.peer.outcome(await _seconds(reception))
+        return await hosted.peer.outcome(hosted.seconds)
 
     return play
 
@@ -111,7 +106,7 @@ async def _data_in_sta7(reception: Reception) -> Outcome:
     if early.word != "SILENCE":
         return early
     await hosted.peer.send(stimuli.RELEASE_RP)
-    return await hosted.peer.outcome(await _seconds(reception))
+    return await hosted.peer.outcome(hosted.seconds)
 
 
 async def _works(reception: Reception) -> Outcome:
@@ -122,7 +117,7 @@ async def _answers_collision(reception: Reception) -> Outcome:
     hosted = await reception.accepted()
     await until_release(hosted)
     await hosted.peer.send(stimuli.RELEASE_RQ)
-    outcome = await hosted.peer.outcome(await _seconds(reception))
+    outcome = await hosted.peer.outcome(hosted.seconds)
     if outcome.word == "RP":
         kept = await hosted.peer.outcome(reception.patience.settle)
         if kept.word != "SILENCE":
@@ -133,7 +128,7 @@ async def _answers_collision(reception: Reception) -> Outcome:
 async def _collision(reception: Reception) -> Outcome:
     hosted = await _colliding(reception)
     await hosted.peer.send(stimuli.RELEASE_RP)
-    return await hosted.peer.outcome(await _seconds(reception))
+    return await hosted.peer.outcome(hosted.seconds)
 
 
 async def _release_sent(reception: Reception) -> Outcome:
@@ -149,24 +144,17 @@ async def _data_sent(reception: Reception) -> Outcome:
     return Outcome("DATA")
 
 
-async def _request_first(reception: Reception) -> Outcome:
-    await reception.requested()
-    return Outcome("RQ")
-
-
 async def _artim_in_sta13(reception: Reception) -> Outcome:
     hosted = await _reach(reception, State.STA13)
     return await hosted.peer.outcome(reception.patience.until_artim)
 
 
 _ABORTING = ("ABORT2",)
-_SERVER_REASON = "a lost connection shows nothing on the wire; the product's own log has to tell"
 _DISRUPTED = "PS3.8 7.2.2.6: a product's user may abort in place of the release."
-_LOCAL_REASON = "only the product's own user can cause it: nothing that a peer does"
 
 FSM = (
-    cell_case(State.STA1, Event.EVT1, R, _request_first, ("RQ",), stimulus="the product is told to associate"),
-    cell_case(State.STA4, Event.EVT2, R, _request_first, ("RQ",), stimulus="the kit accepts the connection"),
+    cell_case(State.STA1, Event.EVT1, R, request_first, ("RQ",), stimulus="the product is told to associate"),
+    cell_case(State.STA4, Event.EVT2, R, request_first, ("RQ",), stimulus="the kit accepts the connection"),
     cell_case(State.STA5, Event.EVT3, R, _works, PROCEEDS),
     cell_case(State.STA5, Event.EVT4, R, _cell(State.STA5, Event.EVT4), ("CLOSE",)),
     *(
@@ -193,7 +181,7 @@ FSM = (
         cell_case(State.STA9, event, R, _cell(State.STA9, event),
                   ("CLOSE",) if event in (Event.EVT16, Event.EVT13) else _ABORTING, timing=True,
                   note="Sent in one write after the A-RELEASE-RQ: the product may be in Sta11 by then.")
-        for event in _PDUS
+        for event in PDU_OF_EVENT
     ),
     cell_case(State.STA9, Event.EVT14, R, _answers_collision, ("RP",), tolerated=("ABORT0",), note=_DISRUPTED,
               stimulus="an A-RELEASE-RQ to that of the product"),
@@ -202,7 +190,7 @@ FSM = (
         for event in (Event.EVT3, Event.EVT4, Event.EVT6, Event.EVT10, Event.EVT12, Event.EVT16, Event.EVT19)
     ),
     cell_case(State.STA11, Event.EVT13, R, _collision, ("CLOSE",)),
-    *(cell_case(State.STA13, event, R, _cell(State.STA13, event), timing=True) for event in _PDUS),
+    *(cell_case(State.STA13, event, R, _cell(State.STA13, event), timing=True) for event in PDU_OF_EVENT),
     cell_case(State.STA13, Event.EVT18, R, _artim_in_sta13, waits_artim=True,
               stimulus="the connection is kept open after the product's A-ABORT"),
     *(
@@ -220,9 +208,9 @@ def _internal() -> list[Case]:
         if state not in (State.STA4, State.STA5, State.STA6, State.STA7, State.STA9, State.STA11, State.STA13):
             continue
         if event is Event.EVT17:
-            cases.append(cell_case(state, event, R, None, undecidable=_SERVER_REASON))
+            cases.append(cell_case(state, event, R, None, undecidable=LOST))
         elif event is Event.EVT15:
-            cases.append(cell_case(state, event, R, None, undecidable=_LOCAL_REASON))
+            cases.append(cell_case(state, event, R, None, undecidable=BY_ITS_USER))
     return cases
 
 
@@ -247,14 +235,14 @@ async def _response_withheld(reception: Reception) -> Outcome:
 async def _release_and_answer(reception: Reception) -> Outcome:
     hosted = await _reach(reception, State.STA7)
     await hosted.peer.send(stimuli.RELEASE_RQ + stimuli.RELEASE_RP)
-    outcome = await hosted.peer.outcome(await _seconds(reception))
-    return await hosted.peer.outcome(await _seconds(reception)) if outcome.word == "RP" else outcome
+    outcome = await hosted.peer.outcome(hosted.seconds)
+    return await hosted.peer.outcome(hosted.seconds) if outcome.word == "RP" else outcome
 
 
 async def _abort_in_answer(reception: Reception) -> Outcome:
     hosted = await reception.requested()
     await hosted.peer.send(stimuli.ABORT)
-    outcome = await hosted.peer.outcome(await _seconds(reception))
+    outcome = await hosted.peer.outcome(hosted.seconds)
     await reception.must_report()
     return outcome
 
@@ -263,7 +251,7 @@ async def _abort_in_operation(reception: Reception) -> Outcome:
     hosted = await reception.accepted()
     await first_request(hosted)
     await hosted.peer.send(stimuli.ABORT)
-    outcome = await hosted.peer.outcome(await _seconds(reception))
+    outcome = await hosted.peer.outcome(hosted.seconds)
     await reception.must_report()
     return outcome
 
@@ -291,8 +279,6 @@ RELEASE_ABORT = (
 
 # PDUs -----------------------------------------------------------------------------------------------------------------
 
-_UNKNOWN = {"08": pdu(0x08, bytes(4)), "00": pdu(0x00, bytes(4)), "ff": pdu(0xFF, bytes(4))}
-
 
 def _announces(octets: int) -> Play:
     async def play(reception: Reception) -> Outcome:
@@ -300,36 +286,22 @@ def _announces(octets: int) -> Play:
             lambda answer: answer.but(user=(maximum_length(octets), implementation_class(), *answer.user[2:]))
         )
         outcome = await reception.served(hosted)
-        longest = _longest(hosted.peer.wire.octets(Kind.RECEIVED))
-        reception.findings.measured["longest_pdu"] = longest
-        if octets and longest > octets:
-            return Outcome("EXCEEDED", (longest,), f"a P-DATA-TF of length {longest}, {octets} was announced")
-        return Outcome("OBEYED") if outcome.word == "PROCEEDS" else outcome
+        return judged(hosted.peer.wire, reception.findings, octets, outcome)
 
     return play
 
 
-def _longest(octets: bytes) -> int:
-    longest = start = 0
-    while start + 6 <= len(octets):
-        length = int.from_bytes(octets[start + 2 : start + 6], "big")
-        longest = max(longest, length) if octets[start] == 0x04 else longest
-        start += 6 + length
-    return longest
-
-
 def _length_case(name: str, octets: int, level: Level, allowed: tuple[str, ...] = ("OBEYED",)) -> Case:
-    return case(f"ul.pdata.maxlen.{name}", f"the kit announces a maximum length of {octets}",
-                "No P-DATA-TF is longer than what its receiver announced.", "PS3.8 D.1", level, _announces(octets),
-                allowed, tolerated=("ABORT",))  # fmt: skip
+    return case(f"ul.pdata.maxlen.{name}", f"the kit announces a maximum length of {octets}", OBEYS, "PS3.8 D.1", level,
+                _announces(octets), allowed, tolerated=("ABORT",))  # fmt: skip
 
 
 PDUS = (
     *(
         case(f"ul.pdu.type.unknown-sta6.{name}", f"a PDU of type {name.upper()}H in Sta6",
-             "An unrecognized PDU is answered with A-ABORT.", "PS3.8 9.2.3", Q,
+             UNRECOGNIZED, "PS3.8 9.2.3", Q,
              _cell(State.STA6, Event.EVT19, octets), ("ABORT2",))
-        for name, octets in _UNKNOWN.items()
+        for name, octets in UNKNOWN.items()
     ),
     *(_length_case(f"respect-{octets}", octets, Q) for octets in LENGTHS),
     _length_case("zero", 0, Q),
