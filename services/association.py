@@ -16,7 +16,7 @@ import trio
 from dulcet.dimse.assembly import Assembler, CommandReceived, command_values, data_values, fragment_octets
 from dulcet.dimse.messages import CCancelRQ, Message, Response, UnacceptableMessage
 from dulcet.errors import AssociationError, DecodeError, PeerProtocolError
-from dulcet.services.data_sets import DataSetSource, Sink, open_identifier
+from dulcet.services.data_sets import DataSetSource, IdentifierSink, Sink, open_identifier
 from dulcet.services.endings import unfinished
 from dulcet.services.fair_share import OPERATION
 from dulcet.services.limits import NO_TIMERS, Limits
@@ -41,6 +41,11 @@ class Received(NamedTuple):
     message: Message | UnacceptableMessage
     sink: Sink | None
     """None when the message had no data set."""
+
+    @property
+    def octets(self) -> bytes | None:
+        """The data set, if there was one and it was kept as a whole: an identifier."""
+        return bytes(self.sink.octets) if isinstance(self.sink, IdentifierSink) else None
 
 
 class Association(UpperLayer):

@@ -32,7 +32,7 @@ from dulcet.dimse.uids import (
 )
 from dulcet.errors import DecodeError, OperationFailedError, PeerProtocolError
 from dulcet.services.association import Association, Received
-from dulcet.services.data_sets import BytesSource, IdentifierSink
+from dulcet.services.data_sets import BytesSource
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded, read_elements
 from dulcet.services.querying.identifiers import RETRIEVE_AE_TITLE, value_text
 from dulcet.services.querying.query import Refusal
@@ -48,7 +48,6 @@ REFERENCED_SOP_INSTANCE_UID = 0x00081155
 
 REQUEST_STORAGE_COMMITMENT = 1  # the Action Type of PS3.4 Table J.3-1
 MAX_REFERENCES = 50_000  # in one request
-MAX_INFORMATION_OCTETS = 8 * 1024 * 1024  # of them: 150 octets each
 
 PROVIDER_ROLE = RoleSelection(sop_class_uid=STORAGE_COMMITMENT_PUSH_MODEL, scu_role=0, scp_role=1)
 """What an SCP that calls to report proposes (PS3.4 J.3.3.1.2, note)."""
@@ -101,17 +100,6 @@ class CommitmentResult:
         return EventType.FAILURES_EXIST if self.failed else EventType.SUCCESSFUL
 
 
-class InformationSink(IdentifierSink):
-    """Keeps Action or Event Information, which is larger than an identifier: it names every instance of a study."""
-
-    def write(self, fragment: memoryview) -> None:
-        """Append; DecodeError beyond MAX_INFORMATION_OCTETS."""
-        if len(self.octets) + len(fragment) > MAX_INFORMATION_OCTETS:
-            explanation = f"more than {MAX_INFORMATION_OCTETS} octets"
-            raise DecodeError(explanation, table="PS3.4 J.3", field="information", abort_reason=6)
-        self.octets += fragment
-
-
 # SCP ----------------------------------------------------------------------------------------------------------------
 
 
@@ -160,8 +148,7 @@ def _refusal(status: int, tag: int, explanation: str) -> Refusal:
 
 
 def _information(received: Received) -> Elements:
-    octets = bytes(received.sink.octets) if isinstance(received.sink, IdentifierSink) else b""
-    return read_elements(octets, received.context.transfer_syntax)
+    return read_elements(received.octets or b"", received.context.transfer_syntax)
 
 
 def encode_result(result: CommitmentResult, transfer_syntax_uid: str, retrieve_ae_title: str) -> bytes:

@@ -8,13 +8,16 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from dulcet.dimse.messages import CGetRSP, CMoveRSP, Message, UnacceptableMessage
+from dulcet.dimse.messages import Message, UnacceptableMessage
 from dulcet.errors import DecodeError, SourceError
 from dulcet.ul.negotiation import AcceptedContext
 
 SEND_BUFFER_OCTETS = 1024 * 1024  # eight PDUs of 128 KiB in one write; larger gains nothing
-MAX_IDENTIFIER_OCTETS = 1024 * 1024  # identifiers and event information; real ones are below 100 kB
-MAX_FAILED_LIST_OCTETS = 8 * 1024 * 1024  # Failed SOP Instance UID List: twice what the counters can count
+MAX_IDENTIFIER_OCTETS = 1024 * 1024  # real ones are below 100 kB
+MAX_LIST_OCTETS = 8 * 1024 * 1024  # of instances: twice the UIDs that 16-bit counters count, 50,000 items of 150 octets
+
+_WITH_LISTS = frozenset({"C-MOVE-RSP", "C-GET-RSP", "N-ACTION-RQ", "N-EVENT-REPORT-RQ"})
+"""The messages whose data sets may name every instance of a study."""
 
 
 class Sink(Protocol):
@@ -57,9 +60,9 @@ class Discard:
 
 def open_identifier(context: AcceptedContext, message: Message | UnacceptableMessage) -> Sink:
     """The sink for data sets that are not objects."""
-    if isinstance(message, CMoveRSP | CGetRSP):
-        return IdentifierSink(MAX_FAILED_LIST_OCTETS)
-    return IdentifierSink() if isinstance(message, Message) else Discard()
+    if not isinstance(message, Message):
+        return Discard()
+    return IdentifierSink(MAX_LIST_OCTETS if message.NAME in _WITH_LISTS else MAX_IDENTIFIER_OCTETS)
 
 
 class DataSetSource(Protocol):

@@ -22,7 +22,7 @@ from dulcet.dimse.uids import (
 from dulcet.errors import NoAcceptedContextError
 from dulcet.services.association import Association, Received
 from dulcet.services.querying.identifiers import Identifier, Keys, encode_identifier
-from dulcet.services.retrieving.responses import FOR_EVER, Patience, Responses, failure, identifier_of
+from dulcet.services.retrieving.responses import FOR_EVER, Patience, Responses, failure
 from dulcet.ul.items import PresentationContextRQ, SOPClassExtendedNegotiation
 from dulcet.ul.negotiation import AcceptedContext
 
@@ -122,7 +122,7 @@ class Matches(Responses[Match]):
         return match
 
     def _pending(self, received: Received) -> Match | None:
-        octets = identifier_of(received)
+        octets = received.octets
         if octets is None:
             self._note("PS3.7 9.1.2.1.6", "identifier", "a pending C-FIND-RSP without an identifier")
             return None

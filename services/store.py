@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
+from dulcet.dimse.message import MEDIUM
 from dulcet.dimse.messages import CStoreRQ, CStoreRSP
 from dulcet.errors import AssociationError, PeerProtocolError, UnconfirmedError
 from dulcet.services.association import Association
 from dulcet.services.data_sets import DataSetSource
-
-MEDIUM_PRIORITY = 0  # PS3.7 Table E.1-1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +50,7 @@ async def start_store(
     sop_class_uid: str,
     sop_instance_uid: str,
     data_set: DataSetSource,
-    priority: int = MEDIUM_PRIORITY,
+    priority: int = MEDIUM,
     move_originator_ae_title: str | None = None,
     move_originator_message_id: int | None = None,
 ) -> PendingStore:

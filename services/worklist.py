@@ -11,20 +11,26 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from dulcet.dimse.messages import CFindRQ
-from dulcet.dimse.status import CANCEL, CANNOT_UNDERSTAND, OUT_OF_RESOURCES, PENDING, SUCCESS
+from dulcet.dimse.status import CANNOT_UNDERSTAND, OUT_OF_RESOURCES
 from dulcet.dimse.uids import MODALITY_WORKLIST
 from dulcet.errors import ArchiveError, DecodeError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
-from dulcet.services.data_sets import BytesSource
-from dulcet.services.query_retrieve import QueryLimits, identifier_of, send_refusal
 from dulcet.services.querying.character_sets import encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded
 from dulcet.services.querying.identifiers import Identifier, value_text
 from dulcet.services.querying.matching import Key, Kind, combined, compile_key
 from dulcet.services.querying.query import TIMEZONE_OFFSET, Refusal
-from dulcet.services.retrieving.operation_watch import Watch, watched
+from dulcet.services.querying.responding import (
+    MatchSource,
+    Observe,
+    Page,
+    QueryLimits,
+    identifier_of,
+    nobody,
+    send_matches,
+    send_refusal,
+)
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, VRS_IN_CHARACTER_SET, tag_text
 
 ITEMS_BETWEEN_TURNS = 50  # matched in some 5 ms
@@ -107,6 +113,7 @@ class WorklistQuery:
     """The operation on one worklist."""
 
     worklist: Worklist
+    observe: Observe = nobody
     limits: QueryLimits = field(default_factory=QueryLimits)
 
     def operation(self) -> Operation:
@@ -114,47 +121,28 @@ class WorklistQuery:
         return Operation(perform=self._find, sop_classes=frozenset({MODALITY_WORKLIST}))
 
     async def _find(self, association: Association, received: Received) -> None:
-        request = received.message
-        assert isinstance(request, CFindRQ)
         identifier = identifier_of(received)
         try:
             keys = read_keys(identifier.elements, identifier.declared_character_set)
         except (DecodeError, ValueError) as error:
-            await send_refusal(association, received, Refusal(CANNOT_UNDERSTAND, str(error)))
+            await send_refusal(association, received, Refusal(CANNOT_UNDERSTAND, str(error)), self.observe)
             return
-        async with watched(association, request.message_id) as watch:
-            status, comment = await self._matches(association, received, identifier, keys, watch)
-            response = request.response(status=status, error_comment=comment)
-            await association.send(received.context.context_id, response)
-
-    async def _matches(
-        self, association: Association, received: Received, identifier: Identifier, keys: ItemKeys, watch: Watch
-    ) -> tuple[int, str | None]:
-        context, limits = received.context, self.limits
-        assert isinstance(received.message, CFindRQ)
-        response = received.message.response(status=PENDING, has_data_set=True)
-        matches, seconds = 0, 0.0
         try:
             items = await self.worklist.items()
         except ArchiveError as error:
-            return OUT_OF_RESOURCES, str(error)
-        for start in range(0, len(items), ITEMS_BETWEEN_TURNS):
-            started = trio.current_time()
-            slice_of_items = items[start : start + ITEMS_BETWEEN_TURNS]
-            found = [item for item in slice_of_items if keys.match(item.elements, item.character_set)]
-            seconds += trio.current_time() - started
+            await send_refusal(association, received, Refusal(OUT_OF_RESOURCES, str(error)), self.observe)
+            return
+
+        async def page(after: int, _seconds: float) -> Page[WorklistItem]:
+            end = after + ITEMS_BETWEEN_TURNS
+            found = [item for item in items[after:end] if keys.match(item.elements, item.character_set)]
             await trio.lowlevel.checkpoint()
-            for item in found:
-                if watch.is_cancelled:
-                    return CANCEL, None
-                if matches == limits.matches:
-                    return OUT_OF_RESOURCES, f"more than {limits.matches} matches: narrow the query"
-                matches += 1
-                source = BytesSource(encode_match(identifier, keys, item, context.transfer_syntax))
-                await association.send(context.context_id, response, source)
-            if seconds > limits.seconds:
-                return OUT_OF_RESOURCES, f"matching took more than {limits.seconds:g} s: narrow the query"
-        return (CANCEL if watch.is_cancelled else SUCCESS), None
+            return Page(found, end if end < len(items) else None)
+
+        def encode(item: WorklistItem) -> bytes:
+            return encode_match(identifier, keys, item, received.context.transfer_syntax)
+
+        await send_matches(association, received, MatchSource(page, encode), self.limits, self.observe)
 
 
 # Responses ----------------------------------------------------------------------------------------------------------

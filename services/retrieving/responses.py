@@ -18,7 +18,7 @@ from dulcet.dimse.status import explain as explain_status
 from dulcet.errors import AssociationError, OperationFailedError, PeerProtocolError, PeerTimeoutError
 from dulcet.escape import quote
 from dulcet.services.association import Association, Received
-from dulcet.services.data_sets import BytesSource, IdentifierSink
+from dulcet.services.data_sets import BytesSource
 from dulcet.services.timers import NEVER
 from dulcet.ul.deviation import Deviation
 
@@ -178,12 +178,6 @@ class Responses(Generic[Item]):
             raise PeerProtocolError(f"the peer sent a {response.NAME} after the final one")
         self._ended(received)
         return None
-
-
-def identifier_of(received: Received) -> bytes | None:
-    """The octets of the data set that came with a response; None when there was none."""
-    sink = received.sink
-    return bytes(sink.octets) if isinstance(sink, IdentifierSink) else None
 
 
 def failure(response: FinalResponse) -> OperationFailedError | None:

@@ -7,7 +7,7 @@ from dulcet.dimse.uids import is_valid_uid
 from dulcet.errors import DecodeError, OperationFailedError
 from dulcet.services.association import Association, Received
 from dulcet.services.querying.identifiers import FAILED_SOP_INSTANCE_UID_LIST, Identifier
-from dulcet.services.retrieving.responses import Patience, Responses, failure, identifier_of, is_complete
+from dulcet.services.retrieving.responses import Patience, Responses, failure, is_complete
 
 _WRAP = 0x10000  # a counter is a US: it overflows where a peer goes on counting
 
@@ -68,7 +68,7 @@ class Retrieval(Responses[SubOperations]):
 
     def _ended(self, received: Received) -> None:
         self._count(received.message, is_pending=False)
-        octets = identifier_of(received)
+        octets = received.octets
         if not octets:
             return
         try:

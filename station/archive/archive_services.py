@@ -17,8 +17,9 @@ from dulcet.dimse.uids import (
 )
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
-from dulcet.services.query_retrieve import QueryLimits, QueryRetrieve
+from dulcet.services.query_retrieve import QueryRetrieve
 from dulcet.services.querying.attributes import FIND_MODELS, GET_MODELS, MOVE_MODELS, extended_negotiation
+from dulcet.services.querying.responding import Performed, QueryLimits
 from dulcet.services.retrieving.suboperations import RetrieveLimits
 from dulcet.services.storage import Durability, StorageOptions
 from dulcet.services.storing.placing import StoredObject
@@ -93,6 +94,7 @@ class ArchiveServices:
             destinations,
             ae_title,
             tell,
+            observe=self._observe,
             is_durable=storage.durability is not Durability.NONE,
             takes_up_pending=is_first,
         )
@@ -109,13 +111,19 @@ class ArchiveServices:
         self.operations[NActionRQ] = self._commitments.operation()
         self.abstract_syntaxes |= {*FIND_MODELS, *MOVE_MODELS, *GET_MODELS, STORAGE_COMMITMENT_PUSH_MODEL}
 
-    def _observe(self, association: Association, request: Message, status: int, counts: Mapping[str, int]) -> None:
-        destination = request.move_destination if isinstance(request, CMoveRQ) else None
-        code = f"{status:04X}H"
-        self._tell("request.done", association, service=request.SERVICE, to=destination, status=code, **counts)
+    def _observe(self, association: Association, request: Message, performed: Performed) -> None:
+        self._tell(
+            "request.done",
+            association,
+            service=request.SERVICE,
+            to=request.move_destination if isinstance(request, CMoveRQ) else None,
+            status=f"{performed.status:04X}H",
+            reason=performed.comment,
+            **performed.counts,
+        )
 
     def _add_worklist(self, settings: ArchiveSettings, folder: WorklistFolder) -> None:
-        operation = WorklistQuery(worklist=folder, limits=_query_limits(settings)).operation()
+        operation = WorklistQuery(worklist=folder, observe=self._observe, limits=_query_limits(settings)).operation()
         others = self.operations.get(CFindRQ)
         self.operations[CFindRQ] = operation if others is None else _either(operation, others)
         self.abstract_syntaxes.add(MODALITY_WORKLIST)

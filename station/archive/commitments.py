@@ -32,13 +32,13 @@ from dulcet.services.commitment import (
     PROVIDER_ROLE,
     CommitmentRequest,
     CommitmentResult,
-    InformationSink,
     Reference,
     read_request,
     report,
 )
 from dulcet.services.part10 import read_header
 from dulcet.services.querying.query import Refusal
+from dulcet.services.querying.responding import Observe, nobody, send_refusal
 from dulcet.services.requestor import associate
 from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.station.archive.destinations import Destinations
@@ -78,17 +78,20 @@ class Commitments:
         ae_title: str,
         tell: Tell,
         *,
+        observe: Observe = nobody,
         is_durable: bool = True,
         takes_up_pending: bool = True,
     ) -> None:
         """`is_durable`: what is acknowledged is on the disk; if not, a commitment puts it there. ConfigurationError.
 
-        `takes_up_pending`: reports what an earlier life took on.
+        `observe` is told of requests that are refused, `tell` of reports. `takes_up_pending`: reports what an earlier
+        life took on.
         """
         self._directory = directory.absolute()
         self._destinations = destinations
         self._ae_title = ae_title
         self._tell = tell
+        self._observe = observe
         self._is_durable = is_durable
         self._book = _Book(self._directory / FILE_NAME)
         self._pending: dict[Pending, float] = dict.fromkeys(self._book.read() if takes_up_pending else (), 0.0)
@@ -99,11 +102,7 @@ class Commitments:
 
     def operation(self) -> Operation:
         """N-ACTION of the Storage Commitment Push Model."""
-        return Operation(
-            perform=self._perform,
-            sop_classes=frozenset({STORAGE_COMMITMENT_PUSH_MODEL}),
-            open_sink=lambda _association, _context, _message: InformationSink(),
-        )
+        return Operation(perform=self._perform, sop_classes=frozenset({STORAGE_COMMITMENT_PUSH_MODEL}))
 
     async def _perform(self, association: Association, received: Received) -> None:
         request = received.message
@@ -114,14 +113,14 @@ class Commitments:
             taken = Refusal(RESOURCE_LIMITATION, "too many requests wait for their report")
         context_id = received.context.context_id
         if isinstance(taken, Refusal):
-            await association.send(context_id, request.response(status=taken.status, error_comment=taken.comment))
+            await send_refusal(association, received, taken, self._observe)
             return
         pending = Pending(str(association.request.calling_ae_title), taken)
         try:
             await trio.to_thread.run_sync(self._book.add, pending)
         except sqlite3.Error as error:
-            comment = f"it can't be written down: {error}"
-            await association.send(context_id, request.response(status=PROCESSING_FAILURE, error_comment=comment))
+            refusal = Refusal(PROCESSING_FAILURE, f"it can't be written down: {error}")
+            await send_refusal(association, received, refusal, self._observe)
             return
         self._pending[pending] = float("inf")  # not for `run`, until it is seen whether the association stays open
         try:

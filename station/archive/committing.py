@@ -24,7 +24,6 @@ from dulcet.services.commitment import (
     FAILURE_REASONS,
     CommitmentRequest,
     CommitmentResult,
-    InformationSink,
     Reference,
     read_result,
     request_commitment,
@@ -128,7 +127,6 @@ class _Waiting:
                 trace=settings.trace,
                 on_transition=settings.on_transition,
             ) as association:
-                association.open_sink = lambda _context, _message: InformationSink()
                 try:
                     await request_commitment(association, 1, self._request)
                 except OperationFailedError as error:
@@ -165,9 +163,7 @@ class _Waiting:
             operations={
                 CEchoRQ: ECHO,
                 NEventReportRQ: Operation(
-                    perform=self._perform,
-                    sop_classes=frozenset({STORAGE_COMMITMENT_PUSH_MODEL}),
-                    open_sink=lambda _association, _context, _message: InformationSink(),
+                    perform=self._perform, sop_classes=frozenset({STORAGE_COMMITMENT_PUSH_MODEL})
                 ),
             },
         )

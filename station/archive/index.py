@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dulcet.errors import ArchiveError, ConfigurationError
 from dulcet.services.part10 import Part10Header
-from dulcet.services.query_retrieve import Page
 from dulcet.services.querying.attributes import Attribute
 from dulcet.services.querying.matching import Key, Kind
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.query_models import Level
+from dulcet.services.querying.responding import Page
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.index_schema import (
     CREATE_TABLES,
@@ -232,7 +232,7 @@ class Index:
         with self._reader() as connection:
             return [(path_of(self.path.parent, uid), reason) for uid, reason in connection.execute(statement, (limit,))]
 
-    def page(self, search: Search, after: int, seconds: float) -> Page:
+    def page(self, search: Search, after: int, seconds: float) -> Page[Sequence[str]]:
         """The next slice of matches. ArchiveError when it takes longer than `seconds`."""
         table = TABLES[search.level]
         attributes = search.attributes

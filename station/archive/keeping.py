@@ -15,8 +15,8 @@ import trio
 
 from dulcet.errors import ArchiveError
 from dulcet.services.association import Association
-from dulcet.services.query_retrieve import Page
 from dulcet.services.querying.query import Retrieval, Search
+from dulcet.services.querying.responding import Page
 from dulcet.services.storing.placing import StoredObject
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.index import Index
@@ -148,7 +148,7 @@ class VaultArchive:
 
     # Queries --------------------------------------------------------------------------------------------------------
 
-    async def page(self, search: Search, after: int, seconds: float) -> Page:
+    async def page(self, search: Search, after: int, seconds: float) -> Page[Sequence[str]]:
         """See `services.query_retrieve.Archive`."""
         return await self._ask(lambda: self._index.page(search, after, seconds))
 

@@ -107,8 +107,11 @@ def test_what_is_sent_is_found_committed_and_still_there_after_a_kill(dulcet, tm
 def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
     with dulcet_serve("--query", "--min-free", "1M", "--json", storage=small_vault) as peer:
         dulcet("find", peer.address, "studies", "--patient", "FEW*", "-q")
+        dulcet("move", peer.address, "--study", "1.2", "--to", "NOBODY", "-q")
         text = peer.log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    (done,) = [line for line in lines if line["event"] == "request.done"]
+    done, *_, refused = [line for line in lines if line["event"] == "request.done"]
     assert (done["service"], done["status"], done["matches"], done["calling"]) == ("C-FIND", "0000H", 3, "DULCET")
+    assert (refused["service"], refused["status"], refused["to"]) == ("C-MOVE", "A801H", "NOBODY")
+    assert refused["reason"] == "NOBODY is not in the node book"
     assert "FEW" not in text

@@ -18,9 +18,10 @@ from dulcet.dimse.uids import (
     VERIFICATION,
 )
 from dulcet.services.part10 import encode_header, read_header
-from dulcet.services.query_retrieve import Page, QueryLimits, QueryRetrieve
+from dulcet.services.query_retrieve import QueryRetrieve
 from dulcet.services.querying.attributes import extended_negotiation
 from dulcet.services.querying.identifiers import encode_identifier
+from dulcet.services.querying.responding import Page, QueryLimits
 from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.suboperations import RetrieveLimits
 from dulcet.station.archive.destinations import Destination, choose_for_requestor
@@ -71,7 +72,9 @@ class MemoryArchive:
 class Asking:
     """The peer's side: what it sends, and what comes back."""
 
-    def __init__(self, served: Any, octets: Any) -> None:
+    def __init__(self, served: Any, octets: Any, told: list[Any]) -> None:
+        self.told = told
+        """What the observer was told: (service, status, counts, comment)."""
         self.served = served
         self.octets = octets
         self.peer = served.peer
@@ -161,9 +164,13 @@ def ask(scp, octets, archive):
         destination = Destination(
             peer=Peer(host="pacs.example", port=11112, ae_title="DULCET", calling_ae_title="ARCHIVE"), convert=True
         )
+        told: list[Any] = []
         query_retrieve = QueryRetrieve(
             archive=archive,
             ae_title="ARCHIVE",
+            observe=lambda _association, request, performed: told.append(
+                (request.SERVICE, performed.status, dict(performed.counts), performed.comment)
+            ),
             routes=lambda ae_title: destination if ae_title == "DULCET" else None,
             choose=choose_for_requestor,
             query_limits=QueryLimits(matches=matches, seconds=seconds),
@@ -188,7 +195,7 @@ def ask(scp, octets, archive):
         ]
         await served.peer.send(octets.request(*contexts, items=(*((role,) if roles else ()), *items)))
         await served.peer.pdu()
-        return Asking(served, octets)
+        return Asking(served, octets, told)
 
     return make
 

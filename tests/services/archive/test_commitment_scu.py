@@ -16,11 +16,11 @@ from dulcet.services.commitment import (
     CommitmentRequest,
     CommitmentResult,
     EventType,
-    InformationSink,
     Reference,
     encode_result,
     read_result,
 )
+from dulcet.services.data_sets import IdentifierSink
 from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.station.archive.committing import CommitmentSettings, answers, commit, new_request
 from dulcet.ul.negotiation import AcceptedContext
@@ -128,7 +128,7 @@ def received(keys, event_type=1, instance=STORAGE_COMMITMENT_PUSH_MODEL_INSTANCE
     context = AcceptedContext(
         context_id=1, abstract_syntax=STORAGE_COMMITMENT_PUSH_MODEL, transfer_syntax=IMPLICIT_VR_LITTLE_ENDIAN
     )
-    sink = InformationSink()
+    sink = IdentifierSink()
     sink.write(memoryview(keys if isinstance(keys, bytes) else encode_identifier(keys, IMPLICIT_VR_LITTLE_ENDIAN)))
     return Received(context, request, sink)
 

@@ -38,6 +38,7 @@ async def test_each_match_has_an_identifier_and_the_end_has_none(ask, archive, a
     assert [str(data_set.StudyInstanceUID) for _, data_set in pending] == [f"1.2.{number}" for number in range(8)]
     assert {data_set.RetrieveAETitle for _, data_set in pending} == {"ARCHIVE"}
     assert {data_set.QueryRetrieveLevel for _, data_set in pending} == {"STUDY"}
+    assert asking.told == [("C-FIND", 0, {"matches": 8}, None)]
     assert (final.status, nothing) == (0, None)
     await asking.peer.send(asking.octets.echo(2))
     assert (await asking.peer.message()).NAME == "C-ECHO-RSP"
@@ -68,6 +69,9 @@ async def test_an_identifier_that_does_not_fit_is_refused_with_a_reason(ask, ide
     assert (message.status, data_set) == (status, None)
     assert message.offending_element == (None if tag is None else (tag,))
     assert 0 < len(message.error_comment) <= 64
+    ((service, told, counts, comment),) = asking.told
+    assert (service, told, counts) == ("C-FIND", status, {})
+    assert comment.startswith(message.error_comment)
     await asking.peer.send(asking.octets.echo(2))
     assert (await asking.peer.message()).status == 0
 

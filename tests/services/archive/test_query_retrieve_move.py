@@ -35,6 +35,7 @@ async def test_an_unknown_destination(ask, archive, make_objects, network, autoj
     await asking.move(to="10.0.0.1:104")
     ((message, data_set),) = await asking.responses()
     assert (message.status, data_set, counters(message)) == (0xA801, None, (None, None, None, None))
+    assert asking.told == [("C-MOVE", 0xA801, {}, message.error_comment)]
     assert message.error_comment == "10.0.0.1:104 is not in the node book"
     assert not archive.asked
     assert not network.streams

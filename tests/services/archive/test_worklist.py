@@ -15,8 +15,8 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from dulcet.dimse.messages import CCancelRQ, CFindRQ
 from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN, MODALITY_WORKLIST
 from dulcet.errors import ArchiveError, ConfigurationError
-from dulcet.services.query_retrieve import QueryLimits
 from dulcet.services.querying.identifiers import encode_identifier
+from dulcet.services.querying.responding import QueryLimits
 from dulcet.services.worklist import WorklistQuery
 from dulcet.station.archive import worklist_folder
 from dulcet.station.archive.worklist_folder import WorklistFolder, read_item
@@ -110,7 +110,12 @@ def ask(scp, octets, folder):
     async def make(**limits):
         worklist = MemoryWorklist(folder)
         served = scp()
-        operation = WorklistQuery(worklist=worklist, limits=QueryLimits(**limits)).operation()
+        told = []
+        operation = WorklistQuery(
+            worklist=worklist,
+            observe=lambda _association, _request, performed: told.append((performed.status, dict(performed.counts))),
+            limits=QueryLimits(**limits),
+        ).operation()
         served.acceptor = replace(
             served.acceptor,
             operations={CFindRQ: operation},
@@ -122,7 +127,7 @@ def ask(scp, octets, folder):
         await served.peer.send(octets.request(context))
         assert isinstance(await served.peer.pdu(), AAssociateAC)
         asking = Asking(served, octets)
-        asking.worklist = worklist
+        asking.worklist, asking.told = worklist, told
         return asking
 
     return make
@@ -257,6 +262,7 @@ async def test_limits_of_a_worklist_query(ask, filled, autojump_clock):
     asking.worklist.error = ArchiveError("the worklist can't be read")
     found, final = await asking.find({NAME: ""})
     assert (found, final.status, final.error_comment) == ([], 0xA700, "the worklist can't be read")
+    assert asking.told == [(0xA700, {"matches": 2}), (0xA700, {})]
 
 
 async def test_a_worklist_query_is_cancelled(ask, folder, octets, autojump_clock):
