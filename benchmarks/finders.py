@@ -66,7 +66,7 @@ def main() -> int:
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="dulcet-finders-") as scratch:
         images = Path(scratch) / "images"
-        queries.make(images, MATCHES, queries._in_one_series)
+        queries.make(images, MATCHES, queries.in_one_series)
         with ours.dulcet_serve("--query", "--durability", "none", "--quiet", parent=Path(scratch)) as peer:
             queries.fill(peer, images)
             trio.run(count, peer.address.port)  # the index is warm for all

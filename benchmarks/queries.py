@@ -104,7 +104,7 @@ def _meta(sop_class_uid: str, instance: str) -> bytes:
     return bytes(128) + b"DICM" + element(0x00020000, "UL", struct.pack("<I", len(elements))) + elements
 
 
-def _in_one_series(number: int) -> tuple[str, str, str]:
+def in_one_series(number: int) -> tuple[str, str, str]:
     return (*ONE_SERIES, f"{UID_ROOT}82{number:06}")
 
 
@@ -146,7 +146,7 @@ def find(everyone: Sequence[Archive], scratch: Path, bounds: Bounds, level: str,
     heading(title)
     taking_part = [one for one in everyone if of_images or one.takes_many_studies]
     made = scratch / f"find-{level}"
-    make(made, matches, _in_one_series if of_images else _in_many_studies)
+    make(made, matches, in_one_series if of_images else _in_many_studies)
     arguments = ("find", level, str(matches), *(ONE_SERIES if of_images else ()))
     known = PeerAddress(ae_title="NOBODY", host="127.0.0.1", port=1)
     with _filled(taking_part, scratch, known, made) as running:
