@@ -90,7 +90,7 @@ class Requestor:
         return pdu(1, fixed + item(0x10, name) + item(0x20, context) + item(0x50, user))
 
     def associate(self) -> None:
-        self.socket.sendall(self.request())
+        self.socket.sendall(abort(0, 0) if has("aborts-first") else self.request())
         kind, octets = self.next_pdu()
         if kind == 3:
             raise Failed(abort(2, 2) if has("aborts-after-rejection") else b"")

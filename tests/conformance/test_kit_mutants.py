@@ -182,20 +182,6 @@ async def run_against(
     return run
 
 
-def complaints(run: Run) -> dict[str, str]:
-    """Case -> verdict, of all that is not right."""
-    return {
-        result.case.id: result.verdict.value
-        for result in run.results
-        if result.verdict is Verdict.FAIL
-        or (result.verdict is Verdict.WARN and result.case.level in (Level.REQUIRED, Level.RECOMMENDED))
-    }
-
-
-def under(case_id: str, prefixes: tuple[str, ...]) -> bool:
-    return any(case_id == prefix or case_id.startswith(f"{prefix}.") for prefix in prefixes)
-
-
 def test_every_switch_of_the_acceptor_is_tried():
     switches = {word for path in ACCEPTOR for word in re.findall(r'has\("([a-z0-9-]+)"\)', path.read_text())}
     assert switches == set(MUTANTS) | ELSEWHERE
@@ -215,31 +201,16 @@ def kit_acceptor() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def runs(kit_acceptor) -> dict[str, Run]:
-    """Every mutant's run, a few at a time: most of a run is waiting."""
-    found: dict[str, Run] = {}
-    limiter = trio.Semaphore(AT_ONCE)
-
-    async def one(fault: str) -> None:
-        async with limiter:
-            cases = (*CHORUS, MUTANTS[fault][0])
-            found[fault] = await run_against(kit_acceptor, fault, cases=cases)
-
-    async def all_of_them() -> None:
-        async with trio.open_nursery() as nursery:
-            for fault in MUTANTS:
-                nursery.start_soon(one, fault)
-
-    trio.run(all_of_them)
-    return found
+def runs(kit_acceptor, planted) -> dict[str, Run]:
+    """Every mutant's."""
+    return planted.runs(
+        MUTANTS, AT_ONCE, lambda fault: run_against(kit_acceptor, fault, cases=(*CHORUS, MUTANTS[fault][0]))
+    )
 
 
 @pytest.mark.parametrize("fault", MUTANTS)
-def test_a_fault_is_found_where_it_is(fault, runs):
-    meant, broken = MUTANTS[fault]
-    found = complaints(runs[fault])
-    assert meant in found
-    assert {case_id for case_id in found if case_id != meant and not under(case_id, broken)} == set()
+def test_a_fault_is_found_where_it_is(fault, runs, planted):
+    planted.is_found(runs[fault], *MUTANTS[fault])
 
 
 async def test_without_a_fault_no_required_case_complains(kit_acceptor):

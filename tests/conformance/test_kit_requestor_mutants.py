@@ -5,9 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import trio
 
-from dulcet.conformance.kit.case import Level
 from dulcet.conformance.kit.product import Patience
 from dulcet.conformance.kit.reception import Invitation
 from dulcet.conformance.kit.result import Run
@@ -33,6 +31,7 @@ CHORUS = (
 MUTANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "aborts-after-rejection": ("ul.assoc.r.rj.each-legal.1-1-1", ()),
     "aborts-as-user": ("ul.fsm.Sta5.Evt6", ()),
+    "aborts-first": ("ul.fsm.Sta4.Evt2", ()),
     "answers-abort": ("ul.abort.r.after-rq", ()),
     "any-message-id": ("dimse.echo.r.wrong-msgid", ()),
     "closes-after-collision": ("ul.fsm.Sta7.Evt12", ()),
@@ -69,50 +68,21 @@ async def run_against(*faults: str, cases: tuple[str, ...] = (), without: tuple[
     )
 
 
-def complaints(run: Run) -> set[str]:
-    return {
-        result.case.id
-        for result in run.results
-        if result.verdict is Verdict.FAIL
-        or (result.verdict is Verdict.WARN and result.case.level in (Level.REQUIRED, Level.RECOMMENDED))
-    }
-
-
-def under(case_id: str, prefixes: tuple[str, ...]) -> bool:
-    return any(case_id == prefix or case_id.startswith(f"{prefix}.") for prefix in prefixes)
-
-
 def test_every_switch_of_the_requestor_is_tried():
     assert set(re.findall(r'has\("([a-z0-9-]+)"\)', REQUESTOR.read_text())) == set(MUTANTS)
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[str, Run]:
-    found: dict[str, Run] = {}
-    limiter = trio.Semaphore(PROCESSES)
-
-    async def one(fault: str) -> None:
-        async with limiter:
-            found[fault] = await run_against(fault, cases=(*CHORUS, MUTANTS[fault][0]))
-
-    async def all_of_them() -> None:
-        async with trio.open_nursery() as nursery:
-            for fault in MUTANTS:
-                nursery.start_soon(one, fault)
-
-    trio.run(all_of_them)
-    return found
+def runs(planted) -> dict[str, Run]:
+    return planted.runs(MUTANTS, PROCESSES, lambda fault: run_against(fault, cases=(*CHORUS, MUTANTS[fault][0])))
 
 
 @pytest.mark.parametrize("fault", MUTANTS)
-def test_a_fault_is_found_where_it_is(fault, runs):
-    meant, broken = MUTANTS[fault]
-    found = complaints(runs[fault])
-    assert meant in found
-    assert {case_id for case_id in found if case_id != meant and not under(case_id, broken)} == set()
+def test_a_fault_is_found_where_it_is(fault, runs, planted):
+    planted.is_found(runs[fault], *MUTANTS[fault])
 
 
-async def test_without_a_fault_nothing_complains():
+async def test_without_a_fault_nothing_complains(planted):
     run = await run_against(without=("ul.tcp.r.no-answer", "ul.release.r.no-rp", "dimse.echo.r.no-reply"))
-    assert complaints(run) - {"ul.fsm.Sta6.Evt12"} == set()  # an A-ABORT there is tolerated
+    assert planted.complaints(run) - {"ul.fsm.Sta6.Evt12"} == set()  # an A-ABORT there is tolerated
     assert len([result for result in run.results if result.verdict is Verdict.PASS]) > 80
