@@ -10,9 +10,11 @@ from dulcet.conformance.kit.decoded import describe, name_of_pdu
 from dulcet.conformance.kit.exchange import Kind, Record, Wire
 from dulcet.conformance.kit.passive import Passed, Traffic
 from dulcet.conformance.kit.result import CaseResult, Run
+from dulcet.conformance.kit.stimuli import with_length
 from dulcet.conformance.kit.verdict import CODES, Judgement
-from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.errors import ConfigurationError, DecodeError, NoInputError
 from dulcet.escape import quote
+from dulcet.ul.pdu import AAssociateRQ, decode_pdu
 
 SCHEMA_VERSION = 1
 SHOWN_OCTETS = 1024  # of each PDU
@@ -141,8 +143,24 @@ def timeline(wires: list[Wire]) -> list[Document]:
     return [*lines[:SHOWN_PDUS], left_out]
 
 
+def without_secrets(octets: bytes) -> bytes:
+    """A PDU with asterisks for the fields of a user identity (PS3.7 Table D.3-14): a report goes from hand to hand."""
+    if octets[:1] != bytes((AAssociateRQ.PDU_TYPE,)):
+        return octets
+    try:
+        pdu = decode_pdu(octets).pdu
+    except DecodeError:
+        return octets
+    identity = pdu.user_identity if isinstance(pdu, AAssociateRQ) else None
+    if identity is None:
+        return octets
+    fields = (identity.primary_field, identity.secondary_field)
+    said = b"".join(with_length(field) for field in fields)
+    return octets.replace(said, b"".join(with_length(b"*" * len(field)) for field in fields))
+
+
 def _pdu_line(wire: Wire, passed: Passed) -> Document:
-    octets = passed.octets
+    octets = without_secrets(passed.octets)
     return {
         "connection": wire.number,
         "ms": round(passed.time * 1000, 2),

@@ -20,7 +20,7 @@ from dulcet.conformance.kit.report_html import to_html
 from dulcet.conformance.kit.report_junit import to_junit
 from dulcet.conformance.kit.report_markdown import to_markdown
 from dulcet.conformance.kit.result import CaseResult, Run
-from dulcet.conformance.kit.stimuli import ABORT, RELEASE_RQ, message
+from dulcet.conformance.kit.stimuli import ABORT, RELEASE_RQ, Request, message, title, user_identity
 from dulcet.conformance.kit.verdict import Judgement, Verdict
 from dulcet.conformance.kit.visit import Findings, echo_rq
 from dulcet.errors import ConfigurationError, NoInputError
@@ -80,6 +80,20 @@ def test_the_document_counts_and_shows_what_went_over_the_wire(made):
     ]  # fmt: skip
     assert case["timeline"][1]["octets"] == RELEASE_RQ.hex()
     assert any("C-ECHO-RQ" in field for field in case["timeline"][2]["fields"])
+
+
+@pytest.mark.parametrize("secrets", [(1, b"anybody", b""), (2, b"any", b"any-passcode"), (3, b"a ticket", b"")])
+def test_no_report_has_a_user_identity(run, secrets):
+    kind, primary, secondary = secrets
+    request = Request(called=title("PACS"), calling=title("KIT")).with_user(user_identity(kind, primary, secondary))
+    run.results[0].findings.wires[0].add(0.005, Kind.SENT, request.encode())
+    line = document.to_document(run, kit_version="1.0")["cases"][0]["timeline"][-1]
+    shown = bytes.fromhex(line["octets"])
+    assert line["pdu"] == "A-ASSOCIATE-RQ"
+    assert len(shown) == line["length"] == len(request.encode())
+    assert primary not in shown
+    assert b"passcode" not in shown
+    assert shown.replace(b"*" * len(primary), primary, 1).replace(b"*" * 12, secondary) == request.encode()
 
 
 def test_a_document_is_read_back_as_it_was(made, tmp_path):
