@@ -4,7 +4,7 @@ Nobody is accused on the strength of one run: what was not right is played again
 fail again is inconclusive.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -38,13 +38,13 @@ class Conditions:
     """How long a product may be gone after a case before the run is over."""
 
 
-def why_skipped(case: Case, product: Product, conditions: Conditions) -> str:
-    """The reason why a case can't be played, or "" when it can."""
+def why_skipped(case: Case, has: Container[str], conditions: Conditions, *, verb: str = "claim") -> str:
+    """The reason why a case can't be played on a product that `has` this, or "" when it can."""
     if case.undecidable:
         return case.undecidable
-    missing = [need for need in case.needs if not product.has(need)]
+    missing = [need for need in case.needs if need not in has]
     if missing:
-        return f"the product does not claim {' and '.join(missing)}"
+        return f"the product does not {verb} {' and '.join(missing)}"
     if case.load and not conditions.allow_load:
         return "a case of load: only with --allow-load"
     return ""
@@ -53,6 +53,29 @@ def why_skipped(case: Case, product: Product, conditions: Conditions) -> str:
 def skipped(case: Case, reason: str) -> CaseResult:
     """The result of a case that is not played."""
     return CaseResult(case=case, judgement=Judgement(Verdict.SKIP, "SKIPPED", reason))
+
+
+async def at_once(cases: Sequence[Case], number: int, one: Callable[[Case], Awaitable[None]]) -> None:
+    """So many at the same time, begun in their order."""
+    limiter = trio.Semaphore(number)
+
+    async def limited(case: Case) -> None:
+        async with limiter:
+            await one(case)
+
+    async with trio.open_nursery() as nursery:
+        for case in cases:
+            nursery.start_soon(limited, case)
+            await trio.lowlevel.checkpoint()
+
+
+def confirmed(first: CaseResult, second: CaseResult) -> CaseResult:
+    """The second run's result; a fault that did not come again is inconclusive."""
+    second.first, second.attempts = first.judgement, 2
+    if first.verdict in (Verdict.FAIL, Verdict.WARN) and second.verdict is Verdict.PASS:
+        text = f"the first run: {first.judgement.explanation}; the second: {second.judgement.explanation}"
+        second.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
+    return second
 
 
 async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
@@ -144,7 +167,7 @@ class Runner:
         self._total = len(cases)
         playable = []
         for case in cases:
-            reason = why_skipped(case, self.product, self.conditions)
+            reason = why_skipped(case, self.product.claims, self.conditions)
             if reason:
                 self._done(skipped(case, reason))
             elif case.play is not None:
@@ -160,24 +183,12 @@ class Runner:
         beside = parallel + len(waiting) <= CONCURRENT_ASSOCIATIONS and parallel > 1
         async with trio.open_nursery() as nursery:
             if beside:
-                nursery.start_soon(self._some, waiting, max(len(waiting), 1), self._first)
-            await self._some(quick, parallel, self._first)
+                nursery.start_soon(at_once, waiting, max(len(waiting), 1), self._first)
+            await at_once(quick, parallel, self._first)
         if not beside:
-            await self._some(waiting, parallel, self._first)
-        await self._some(alone, 1, self._first)
+            await at_once(waiting, parallel, self._first)
+        await at_once(alone, 1, self._first)
         await self._confirm(cases)
-
-    async def _some(self, cases: Sequence[Case], at_once: int, one: Callable[[Case], Awaitable[None]]) -> None:
-        limiter = trio.Semaphore(at_once)
-
-        async def limited(case: Case) -> None:
-            async with limiter:
-                await one(case)
-
-        async with trio.open_nursery() as nursery:
-            for case in cases:
-                nursery.start_soon(limited, case)
-                await trio.lowlevel.checkpoint()
 
     async def _first(self, case: Case) -> None:
         if self._is_down():
@@ -235,9 +246,9 @@ class Runner:
         doubtful = [case for case in cases if self._needs_confirmation(self._results[case.id])]
         mild = [case for case in doubtful if self._results[case.id].verdict is Verdict.WARN and not case.alone]
         silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
-        await self._some([case for case in doubtful if case not in silent and case not in mild], 1, self._again)
-        await self._some(silent, self.product.parallel, self._again)
-        await self._some(mild, self.product.parallel, self._again)
+        await at_once([case for case in doubtful if case not in silent and case not in mild], 1, self._again)
+        await at_once(silent, self.product.parallel, self._again)
+        await at_once(mild, self.product.parallel, self._again)
 
     async def _again(self, case: Case) -> None:
         """The second run: alone, and with more patience."""
@@ -248,12 +259,7 @@ class Runner:
         if self._down:
             return self._done(first)
         second = await play(case, self.product, replace(patience, answer=patience.patient))
-        second.first, second.attempts = first.judgement, 2
-        if first.verdict in (Verdict.FAIL, Verdict.WARN) and second.verdict is Verdict.PASS:
-            text = f"the first run: {first.judgement.explanation}; the second: {second.judgement.explanation}"
-            second.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
-        self._results[case.id] = second
-        self._done(second)
+        self._done(confirmed(first, second))
 
     async def _recovered(self) -> str:
         trouble = "no answer"

@@ -19,7 +19,16 @@ from dulcet.conformance.kit.passive import Traffic
 from dulcet.conformance.kit.product import Patience
 from dulcet.conformance.kit.reception import Invitation, Reception
 from dulcet.conformance.kit.result import CaseResult, Run
-from dulcet.conformance.kit.runner import LONGEST_CASE, Conditions, Progress, fair, skipped
+from dulcet.conformance.kit.runner import (
+    LONGEST_CASE,
+    Conditions,
+    Progress,
+    at_once,
+    confirmed,
+    fair,
+    skipped,
+    why_skipped,
+)
 from dulcet.conformance.kit.session import Selection, put_together
 from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
 from dulcet.conformance.kit.visit import Findings, PreconditionError
@@ -58,18 +67,6 @@ class Connection:
     stream: trio.SocketStream
     octets: bytes
     """What was read of it already."""
-
-
-def why_skipped(case: Case, invitation: Invitation, conditions: Conditions) -> str:
-    """The reason why a case can't be played, or ""."""
-    if case.undecidable:
-        return case.undecidable
-    missing = [need for need in case.needs if need not in invitation.does]
-    if missing:
-        return f"the product does not do {' and '.join(missing)}"
-    if case.load and not conditions.allow_load:
-        return "a case of load: only with --allow-load"
-    return ""
 
 
 async def test_requestor(
@@ -121,7 +118,7 @@ class _Runner:
     async def run(self, cases: Sequence[Case], parallel: int) -> list[CaseResult]:
         playable = []
         for case in cases:
-            reason = why_skipped(case, self.invitation, self.conditions)
+            reason = why_skipped(case, self.invitation.does, self.conditions, verb="do")
             if reason:
                 self.done(skipped(case, reason))
             else:
@@ -140,11 +137,10 @@ class _Runner:
         quick = [case for case in cases if not case.waits_artim and not case.load]
         async with trio.open_nursery() as nursery:
             for case in waiting:
-                nursery.start_soon(self._once, case, False)
-            await self._some(quick, parallel, again=False)
-        await self._some([case for case in cases if case.load], 1, again=False)
-        failed = [case for case in cases if self._needs_confirmation(case)]
-        await self._some(failed, 1, again=True)
+                nursery.start_soon(self._first, case)
+            await at_once(quick, parallel, self._first)
+        await at_once([case for case in cases if case.load], 1, self._first)
+        await at_once([case for case in cases if self._needs_confirmation(case)], 1, self._again)
 
     def _needs_confirmation(self, case: Case) -> bool:
         result = self.results[case.id]
@@ -154,34 +150,17 @@ class _Runner:
         )
         return self.conditions.confirm and doubtful and not waited
 
-    async def _some(self, cases: Sequence[Case], at_once: int, *, again: bool) -> None:
-        limiter = trio.Semaphore(at_once)
+    async def _first(self, case: Case) -> None:
+        result = await play(case, self.invitation, self.conditions.patience)
+        self.results[case.id] = result
+        if not self._needs_confirmation(case):
+            self.done(result)
 
-        async def limited(case: Case) -> None:
-            async with limiter:
-                await self._once(case, again)
-
-        async with trio.open_nursery() as nursery:
-            for case in cases:
-                nursery.start_soon(limited, case)
-                await trio.lowlevel.checkpoint()
-
-    async def _once(self, case: Case, again: bool) -> None:
+    async def _again(self, case: Case) -> None:
+        """The second run, with more patience."""
         patience = self.conditions.patience
-        if again:
-            patience = replace(patience, answer=patience.patient)
-        result = await play(case, self.invitation, patience)
-        if not again:
-            self.results[case.id] = result
-            if not self._needs_confirmation(case):
-                self.done(result)
-            return
-        first = self.results[case.id]
-        result.first, result.attempts = first.judgement, 2
-        if first.verdict is Verdict.FAIL and result.verdict is Verdict.PASS:
-            text = f"the first run: {first.judgement.explanation}; the second: {result.judgement.explanation}"
-            result.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
-        self.done(result)
+        second = await play(case, self.invitation, replace(patience, answer=patience.patient))
+        self.done(confirmed(self.results[case.id], second))
 
     def done(self, result: CaseResult) -> None:
         self.results[result.case.id] = result
