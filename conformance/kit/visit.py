@@ -130,6 +130,10 @@ class Visit:
         """Send an A-ASSOCIATE-RQ; whatever comes is the outcome."""
         peer = await self.connect(judged=judged)
         await peer.send(request.encode())
+        return await self.answered(peer, request, tested)
+
+    async def answered(self, peer: RawPeer, request: stimuli.Request, tested: tuple[int, ...] = (1,)) -> "Asked":
+        """What comes back for a request that was sent."""
         seen = await peer.next(self.patience.answer)
         outcome = _silence(self.patience.answer) if seen is None else outcome_of(seen, tested)
         return Asked(peer, request, outcome, seen)

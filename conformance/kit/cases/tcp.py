@@ -124,16 +124,14 @@ async def _silent(visit: Visit) -> Outcome:
     return await peer.outcome(4 * visit.patience.settle)
 
 
-async def _octet_by_octet(visit: Visit) -> Outcome:
+async def octet_by_octet(visit: Visit) -> Outcome:
+    """A request and a C-ECHO-RQ, each octet written alone, and what comes of the C-ECHO."""
     request = visit.product.request()
     peer = await visit.connect()
     for octet in request.encode() + stimuli.message(1, echo_rq(1)):
         await peer.send(bytes((octet,)))
-    outcome = await peer.outcome(visit.patience.answer)
-    if outcome.word != "AC":
-        return outcome
-    outcome = await peer.outcome(visit.patience.answer)
-    return Outcome("RSP", (0,)) if outcome.word == "DATA" else outcome
+    asked = await visit.answered(peer, request)
+    return await Association(visit, asked).outcome() if asked.outcome.word == "AC" else asked.outcome
 
 
 async def _coalesced(visit: Visit) -> Outcome:
@@ -172,7 +170,7 @@ SEGMENTS = (
     _case("accept-silent", "connect, send nothing", "The acceptor waits for an A-ASSOCIATE-RQ, silently.",
           "PS3.8 9.1.2", Q, _silent, ("SILENCE",)),
     _case("seg.1byte", "a request and a C-ECHO-RQ, one octet in each write",
-          "PDUs are found in the stream, however cut.", "PS3.8 9.3.1", Q, _octet_by_octet, ("RSP",),
+          "PDUs are found in the stream, however cut.", "PS3.8 9.3.1", Q, octet_by_octet, NORMAL,
           needs=("verification",)),
     _case("seg.coalesced", "a C-ECHO-RQ and an A-RELEASE-RQ in one write",
           "PDUs are found in the stream, however joined: the response, then the A-RELEASE-RP.", "PS3.8 9.2", Q,

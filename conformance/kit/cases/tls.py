@@ -8,6 +8,7 @@ import trio
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.cases import fsm_acceptor
+from dulcet.conformance.kit.cases.tcp import octet_by_octet
 from dulcet.conformance.kit.certificates import load_self_signed
 from dulcet.conformance.kit.outcome import Outcome, matches
 from dulcet.conformance.kit.tls_octets import (
@@ -26,7 +27,7 @@ from dulcet.conformance.kit.tls_octets import (
     client_hello,
     handshake_messages,
 )
-from dulcet.conformance.kit.visit import PreconditionError, Visit, echo_rq
+from dulcet.conformance.kit.visit import PreconditionError, Visit
 from dulcet.errors import PeerUnavailableError
 
 Q, C, B, I = Level.REQUIRED, Level.RECOMMENDED, Level.ROBUSTNESS, Level.INFORMATIONAL  # noqa: E741
@@ -275,17 +276,6 @@ async def _truncated(visit: Visit) -> Outcome:
     return outcome
 
 
-async def _small_records(visit: Visit) -> Outcome:
-    peer = await visit.connect()
-    for octet in visit.product.request().encode() + stimuli.message(1, echo_rq(1)):
-        await peer.send(bytes((octet,)))
-    outcome = await peer.outcome(visit.patience.answer)
-    if outcome.word != "AC":
-        return outcome
-    outcome = await peer.outcome(visit.patience.answer)
-    return Outcome("RSP", (0,)) if outcome.word == "DATA" else outcome
-
-
 async def _stalled(visit: Visit) -> Outcome:
     octets = client_hello(TLS_1_2, COMMON_SUITES)
     answer, ended = await _plain(visit, octets[: len(octets) // 2], visit.patience.until_artim)
@@ -326,7 +316,7 @@ REST = (
           ("CLOSE-NOTIFY",), clause="PS3.15 B.12"),
     _case("truncation", "FIN without close_notify after the release", "It does no harm.", B, _truncated, ("RP",)),
     _case("record-split", "a request and a C-ECHO-RQ, one octet in each record", "PDUs are found in the stream.", Q,
-          _small_records, ("RSP(0000)",), clause="PS3.8 9.1.1"),
+          octet_by_octet, ("RSP(0000)",), clause="PS3.8 9.1.1"),
     _case("handshake-stall", "half a ClientHello, then silence", "The handshake is given up in time.", B, _stalled,
           _REFUSED, tolerated=("SILENCE",), waits_artim=True),
     _case("port", "the port that the product listens on", "Port 2762 is recommended.", I, _port,
