@@ -9,7 +9,7 @@ from dulcet.conformance.captures.describe import describe_message, describe_pdu
 from dulcet.conformance.captures.ladder import DETAIL, Line, Style, show_step
 from dulcet.conformance.captures.machines import MachineStep
 from dulcet.conformance.captures.messages import MessageRecord
-from dulcet.conformance.captures.outcome import outcome
+from dulcet.conformance.captures.outcome import counted, operation, outcome
 from dulcet.conformance.captures.sidecar import deviation_document, elements, format_time, pdu_document, step_document
 from dulcet.conformance.captures.streams import Direction
 from dulcet.conformance.captures.text import show_fields, show_wrong
@@ -17,7 +17,6 @@ from dulcet.conformance.captures.transcript import PDURecord, StreamTranscript, 
 from dulcet.conformance.live import LiveConversation, LiveDataSet, LiveEntry, LivePDU, Oversized
 from dulcet.conformance.tap import Ends
 from dulcet.dimse.command_dictionary import MESSAGE_ID, MESSAGE_ID_BEING_RESPONDED_TO, TAGS
-from dulcet.dimse.status import explain
 from dulcet.escape import quote
 from dulcet.ul.pdata import P_DATA_TF_TYPE
 
@@ -222,14 +221,10 @@ class _Summary:
         stream = StreamTranscript(number=0, transport="tcp", entries=tuple(self._entries), client="-")
         parts = [outcome(stream)]
         for service, count in self._requests.items():
-            statuses = [
-                f"{number} x {status:04X}H {explain(status, service)}"
-                for (of, status), number in self._statuses.items()
-                if of == service
-            ]
-            parts.append(", ".join((f"{service}: {count} request{'' if count == 1 else 's'}", *statuses)))
+            statuses = {status: number for (of, status), number in self._statuses.items() if of == service}
+            parts.append(operation(service, count, statuses))
         if self._deviations:
-            parts.append(f"{self._deviations} deviation{'' if self._deviations == 1 else 's'} from the standard")
+            parts.append(f"{counted(self._deviations, 'deviation')} from the standard")
         if octets is not None:
             there, back = octets[Direction.TO_SERVER], octets[Direction.TO_CLIENT]
             seconds = (time - (self.began or time)) / 1e9
@@ -247,7 +242,7 @@ def _data_set(data_set: LiveDataSet) -> str:
     number = None if message is None else _number(message)
     what = "data set" if message is None else f"data set of {message.name}"
     what = what if number is None else f"{what} {number}"
-    fragments = f"{data_set.fragments} fragment{'' if data_set.fragments == 1 else 's'}"
+    fragments = counted(data_set.fragments, "fragment")
     return f"{what}: {data_set.octets} octets, {fragments} [context {data_set.context_id}]"
 
 

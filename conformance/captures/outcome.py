@@ -1,7 +1,7 @@
 """What became of an association, in a line."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dulcet.conformance.captures.messages import MessageRecord
 from dulcet.conformance.captures.transcript import PDURecord, StreamTranscript, TransportEvent
@@ -72,9 +72,11 @@ def operations(messages: Sequence[MessageRecord]) -> Iterator[str]:
         elif isinstance(status, int):
             statuses.setdefault(service, Counter())[status] += 1
     for service in dict.fromkeys((*requests, *statuses)):
-        count = requests[service]
-        parts = [counted(count, "request")]
-        found = statuses.get(service, Counter())
-        in_order = sorted(found, key=lambda each: categorize(each) is not Category.PENDING)
-        parts += (f"{found[status]} x {status:04X}H {explain(status, service)}" for status in in_order)
-        yield f"{service}: {', '.join(parts)}"
+        yield operation(service, requests[service], statuses.get(service, Counter()))
+
+
+def operation(service: str, requests: int, statuses: Mapping[int, int]) -> str:
+    """One service of `operations`; `statuses` are counted."""
+    in_order = sorted(statuses, key=lambda each: categorize(each) is not Category.PENDING)
+    parts = (f"{statuses[status]} x {status:04X}H {explain(status, service)}" for status in in_order)
+    return f"{service}: {', '.join((counted(requests, 'request'), *parts))}"
