@@ -1,7 +1,5 @@
 """`dulcet conform`: test a DICOM product clause by clause."""
 
-import ipaddress
-import os
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +22,8 @@ from dulcet.conformance.kit.runner import Conditions
 from dulcet.conformance.kit.scu_session import Listening, test_requestor, title_of
 from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError
+from dulcet.station.book.own_address import is_loopback
+from dulcet.station.terminal import has_colour
 
 DEFAULT_PARALLEL = 8
 MOST_PROCESSES = 4  # of the product at once
@@ -219,8 +219,7 @@ def report(results: tuple[Path, ...], **options: Any) -> int:
     elif any(options[name] for name in ("junit", "markdown", "html")):
         write_reports(made[0], options)
     else:
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        for line in report_terminal.lines(made[0], colour=colour, verbose=options["verbose"]):
+        for line in report_terminal.lines(made[0], colour=has_colour(sys.stdout), verbose=options["verbose"]):
             click.echo(line)
     return 0
 
@@ -281,11 +280,7 @@ def _tls_maker(options: dict[str, Any], certificate: Path | None) -> Callable[[]
 
 
 def _refuse_strangers(host: str, owned: bool) -> None:
-    try:
-        is_here = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_here = host == "localhost"
-    if not is_here and not owned:
+    if not is_loopback(host) and not owned:
         raise click.UsageError(
             f"{host} is another machine: say --i-own-this-system if it is a test system that may be disturbed"
         )

@@ -1,7 +1,6 @@
 """What `dulcet conform` shows while it runs and writes when it is done."""
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from dulcet.conformance.kit.report_junit import to_junit
 from dulcet.conformance.kit.report_markdown import to_markdown
 from dulcet.conformance.kit.result import CaseResult, Run
 from dulcet.errors import ConfigurationError
+from dulcet.station.terminal import has_colour, moves_cursor
 
 EXIT_FAILED = 1
 _ABOUT_OTHER_CASES = (
@@ -35,8 +35,8 @@ class Reporter:
         self.options = options
         self.waivers = read_waivers(options["waivers"]) if options["waivers"] else {}
         self.baseline = document.load(options["baseline"]) if options["baseline"] else None
-        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        self.shows_progress = sys.stderr.isatty() and not options["quiet"]
+        self.colour = has_colour(sys.stdout)
+        self.shows_progress = moves_cursor(sys.stderr) and not options["quiet"]
 
     def progress(self, result: CaseResult, finished: int, total: int) -> None:
         """One case is done."""

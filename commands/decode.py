@@ -1,6 +1,5 @@
 """`dulcet decode`: captures, hexadecimal and binary PDUs, shown to people or as JSON."""
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from dulcet.conformance.captures.streams import Direction, whole
 from dulcet.conformance.captures.transcript import PDURecord, Transcript
 from dulcet.errors import ConfigurationError, DecodeError, NoInputError, NotDICOMError
 from dulcet.escape import quote
+from dulcet.station.terminal import has_colour
 from dulcet.ul.pdu import PDU_TYPES
 
 _STANDARD_INPUT = "-"
@@ -193,9 +193,9 @@ def _select(transcript: Transcript, numbers: frozenset[int]) -> Transcript:
 
 def print_lines(lines: Iterable[Line], output: TextIO) -> None:
     """Lines in colour where the output is a terminal that wants it."""
-    has_colour = output.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    wants_colour = has_colour(output)
     for line in lines:
-        colour = _COLOURS.get(line.style) if has_colour else None
+        colour = _COLOURS.get(line.style) if wants_colour else None
         output.write(f"{click.style(line.text, **colour) if colour else line.text}\n")
 
 

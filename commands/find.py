@@ -44,9 +44,9 @@ from dulcet.station.query.output import (
     EventOutput,
     MatchWriter,
     TableOutput,
-    discard_output,
 )
 from dulcet.station.query.plan import LEVELS, Asked, Query
+from dulcet.station.terminal import discard
 
 EXIT_PARTLY_FAILED = 1
 _WORDS = {level: word for word, level in LEVELS.items()}
@@ -167,7 +167,7 @@ class _FindJob:
             self.unreadable += 1
             self._tell(f"match {self.shown} can't be read: {error}")
         except BrokenPipeError:
-            discard_output(sys.stdout)
+            discard(sys.stdout)
             return False
         return True
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 import click
 
@@ -12,7 +11,7 @@ from dulcet.commands.settings import in_force
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node, is_address, parse_address
-from dulcet.station.book.own_address import address_towards, own_addresses, own_host_name
+from dulcet.station.book.own_address import address_towards, is_loopback, own_addresses, own_host_name
 from dulcet.station.book.snippets import OurSide
 
 
@@ -95,16 +94,9 @@ def _hints(us: OurSide, *, bind: str, receiving: str) -> list[str]:
     hints = []
     if receiving != us.ae_title:
         hints.append(f"`dulcet serve` answers to the AE title {receiving} (--aet, or aet in [serve])")
-    if _is_loopback(bind) and not _is_loopback(us.address):
+    if is_loopback(bind) and not is_loopback(us.address):
         hints.append(f"`dulcet serve` listens on {bind} only, where nobody reaches it: --bind 0.0.0.0, or in [serve]")
     return hints
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _line(who: Identity) -> dict[str, object]:

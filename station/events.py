@@ -5,13 +5,13 @@ its time; it knows nothing of who shows it. Texts of a peer are kept as they cam
 quotes them.
 """
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+
+from dulcet.station.terminal import discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,13 +225,4 @@ class JSONLinesWriter:
             self._output.flush()
         except BrokenPipeError:
             self.broken = True
-            self._discard_the_rest()
-
-    def _discard_the_rest(self) -> None:
-        """What is still in the buffer would fail again when Python ends, with another exit code."""
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            try:
-                os.dup2(nowhere, self._output.fileno())
-            finally:
-                os.close(nowhere)
+            discard(self._output)

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ from dulcet.services.storage import Durability, Storage, StorageOptions, StoredO
 from dulcet.services.storage_scp import storage_operation
 from dulcet.services.tls import server_context
 from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.book.own_address import is_loopback
+from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.reasons import explain_rejection
@@ -99,8 +100,8 @@ class Log:
     def _write(self, event: str, values: dict[str, Any]) -> None:
         settings = self._settings
         if settings.as_json:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            print(json.dumps({"v": 1, "ts": now, "event": event, **values}), flush=True)
+            head = {"v": JSON_SCHEMA_VERSION, "ts": rfc3339(datetime.now(UTC)), "event": event}
+            print(json.dumps({**head, **values}), flush=True)
         elif not settings.quiet:
             text = " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
             print(f"{event} {text}", file=sys.stderr, flush=True)
@@ -237,7 +238,7 @@ class _Server:
     def _warnings(self) -> list[str]:
         settings = self._settings
         warnings = []
-        if not _is_loopback(settings.host):
+        if not is_loopback(settings.host):
             if not settings.admission.allowed and not settings.admission.allow_any:
                 warnings.append("nobody but this machine may associate: say --allow AET[@CIDR] or --allow-any")
             elif settings.tls is None or settings.tls.ca is None:
@@ -251,10 +252,3 @@ class _Server:
 
 def _calling(association: Association) -> str:
     return "" if association.request is None else str(association.request.calling_ae_title)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,11 +1,20 @@
 """Under which address others reach this machine: no packet is sent to find out."""
 
 import socket
+from ipaddress import ip_address
 
 from dulcet.errors import PeerUnavailableError, UnknownHostError
 from dulcet.escape import quote
 
 _ANYWHERE = ("192.0.2.1", "2001:db8::1")  # for documentation, RFC 5737 and RFC 3849: the default routes lead there
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address leads to this machine and to no other."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def address_towards(host: str, port: int) -> str:

@@ -1,8 +1,6 @@
 """Where matches go as they come: a table, CSV, JSON Lines, DICOM files. None of them keeps a match."""
 
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -16,7 +14,7 @@ from dulcet.station.query.events import FindMatch
 from dulcet.station.query.json_model import json_model
 from dulcet.station.query.plan import Query
 from dulcet.station.query.tables import CSVWriter, TableWriter
-from dulcet.station.sending.progress import wants_bar
+from dulcet.station.terminal import has_colour, moves_cursor
 
 
 class MatchWriter(Protocol):
@@ -33,11 +31,8 @@ class TableOutput:
     """A table on `output`: colours and cut cells on a terminal only, as NO_COLOR and TERM allow."""
 
     def __init__(self, output: TextIO, query: Query) -> None:
-        is_terminal = wants_bar(output)
-        width = shutil.get_terminal_size().columns if is_terminal else None
-        self._table = TableWriter(
-            output, query.columns, width=width, colour=is_terminal and "NO_COLOR" not in os.environ
-        )
+        width = shutil.get_terminal_size().columns if moves_cursor(output) else None
+        self._table = TableWriter(output, query.columns, width=width, colour=has_colour(output))
 
     def write(self, match: Match, number: int) -> None:
         """See `MatchWriter`."""
@@ -116,14 +111,3 @@ class DICOMFileOutput:
 
     def close(self) -> None:
         """See `MatchWriter`."""
-
-
-def discard_output(output: TextIO) -> None:
-    """Its reader has gone: what is still written goes nowhere, so that Python ends without a word about it."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, output.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):
-        pass
-    sys.stdout.flush()

@@ -5,7 +5,8 @@ from typing import TextIO
 
 import trio
 
-from dulcet.station.sending.progress import LINE_SECONDS, PATIENCE_SECONDS, wants_bar
+from dulcet.station.sending.progress import LINE_SECONDS, PATIENCE_SECONDS
+from dulcet.station.terminal import moves_cursor
 
 REFRESH_SECONDS = 0.2
 _CLEAR = "\r\x1b[K"
@@ -15,7 +16,7 @@ async def show_status(describe: Callable[[], str], output: TextIO, *, quiet: boo
     """Show what `describe` says until cancelled; on a terminal the line is wiped away then. `quiet`: nothing."""
     if quiet:
         return
-    is_terminal = wants_bar(output)
+    is_terminal = moves_cursor(output)
     await trio.sleep(PATIENCE_SECONDS if is_terminal else LINE_SECONDS)
     try:
         while True:

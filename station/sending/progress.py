@@ -4,16 +4,15 @@ The one who works only adds to `Transfer`; a task of its own looks at it and sho
 on a terminal lasts more than a second; it starts no thread of its own and leaves the standard streams alone.
 """
 
-import os
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from dulcet.station.terminal import moves_cursor
 
+if TYPE_CHECKING:
     from rich.progress import Progress
 
 REFRESH_SECONDS = 0.1  # ten times a second looks smooth; more costs the work something
@@ -112,12 +111,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
 
 
-def wants_bar(output: TextIO, environment: "Mapping[str, str] | None" = None) -> bool:
-    """Whether `output` is a terminal that can move its cursor."""
-    environment = os.environ if environment is None else environment
-    return output.isatty() and environment.get("TERM", "") not in ("dumb", "unknown")
-
-
 async def show_progress(transfer: Transfer, output: TextIO, *, quiet: bool = False) -> None:
     """Show `transfer` on `output`, standard error by habit, until cancelled; on a terminal the bar is then wiped away.
 
@@ -128,7 +121,7 @@ async def show_progress(transfer: Transfer, output: TextIO, *, quiet: bool = Fal
         return
     meter = PaceMeter(transfer)
     meter.measure(trio.current_time())
-    if wants_bar(output):
+    if moves_cursor(output):
         await trio.sleep(PATIENCE_SECONDS)
         await _show_bar(transfer, meter, output)
     else:

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from dulcet.station.sending import progress
-from dulcet.station.sending.progress import PaceMeter, Transfer, describe, duration, show_progress, wants_bar
+from dulcet.station.sending.progress import PaceMeter, Transfer, describe, duration, show_progress
+from dulcet.station.terminal import has_colour, moves_cursor
 
 
 class Terminal(io.StringIO):
@@ -133,11 +134,18 @@ async def test_a_dumb_terminal_gets_lines(autojump_clock, monkeypatch):
     assert "\x1b" not in text
 
 
-def test_who_wants_a_bar():
-    assert wants_bar(Terminal(), {"TERM": "xterm"})
-    assert wants_bar(Terminal(), {})
-    assert not wants_bar(Terminal(), {"TERM": "dumb"})
-    assert not wants_bar(io.StringIO(), {"TERM": "xterm"})
+def test_which_terminal_moves_its_cursor():
+    assert moves_cursor(Terminal(), {"TERM": "xterm"})
+    assert moves_cursor(Terminal(), {})
+    assert not moves_cursor(Terminal(), {"TERM": "dumb"})
+    assert not moves_cursor(io.StringIO(), {"TERM": "xterm"})
+
+
+def test_which_terminal_has_colours():
+    assert has_colour(Terminal(), {"TERM": "xterm"})
+    assert not has_colour(Terminal(), {"TERM": "xterm", "NO_COLOR": ""})
+    assert not has_colour(Terminal(), {"TERM": "dumb"})
+    assert not has_colour(io.StringIO(), {"TERM": "xterm"})
 
 
 @pytest.mark.parametrize("output", [Terminal, io.StringIO])

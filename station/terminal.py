@@ -1,0 +1,26 @@
+"""Standard output and standard error: whether a person looks at them, and what to do when nobody reads any more."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TextIO
+
+
+def moves_cursor(output: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `output` is a terminal that can write over what it shows."""
+    return output.isatty() and environment.get("TERM", "") not in ("dumb", "unknown")
+
+
+def has_colour(output: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `output` is a terminal that has colours, and wants them: NO_COLOR is respected."""
+    return moves_cursor(output, environment) and "NO_COLOR" not in environment
+
+
+def discard(output: TextIO) -> None:
+    """The reader of `output` has gone (`| head`): what is in the buffer would fail again when Python ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, output.fileno())
+        finally:
+            os.close(nowhere)
