@@ -1,0 +1,1 @@
+"""What running processes tell of themselves: status, metrics, health."""

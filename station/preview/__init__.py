@@ -1,0 +1,1 @@
+"""Pictures of what arrived, made by a process of their own."""

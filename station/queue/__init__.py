@@ -1,0 +1,1 @@
+"""The transfer queue: jobs that are sent and retrieved in the background."""

@@ -1,0 +1,1 @@
+"""What arrived, by study and series: shown, verified, exported, removed."""
