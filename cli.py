@@ -36,6 +36,7 @@ COMMANDS = {
     "commit": ("dulcet.commands.commit:commit_command", "Have a peer commit itself to keep objects."),
     "serve": ("dulcet.commands.serve:serve", "Receive objects, and be an archive: storage and query SCP."),
     "index": ("dulcet.commands.index:index", "Bring the index of stored objects up to date."),
+    "series": ("dulcet.commands.series:series", "What arrived: list, show, open, export, verify, remove."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),
     "tap": ("dulcet.commands.tap:tap", "Listen, pass each connection on to a peer, show and record it."),
     "replay": ("dulcet.commands.replay:replay", "Play one side of a capture against a peer, and compare."),
