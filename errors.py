@@ -201,3 +201,28 @@ class ArchiveError(DulcetError):
     """The index of the archive could not answer, or not in time."""
 
     exit_code = 75
+
+
+# What happened to the queue -----------------------------------------------------------------------------------------
+
+
+class QueueError(DulcetError):
+    """The transfer queue can't be used: its file can't be opened, read or written."""
+
+    exit_code = 75
+
+
+class NoSuchJobError(DulcetError):
+    """There is no job of this number."""
+
+    exit_code = 66
+
+
+class WrongStateError(DulcetError):
+    """What was asked does not fit how the job stands: to resume what is not paused. The text says so."""
+
+
+class LeaseLostError(DulcetError):
+    """The worker does not have the job any more: it was silent for too long and another took it, or the job is gone."""
+
+    exit_code = 75
