@@ -46,6 +46,7 @@ COMMANDS = {
     "check": ("dulcet.commands.check:check", "Watch peers: C-ECHO as a monitoring plugin."),
     "conform": ("dulcet.commands.conform:conform", "Test a DICOM product clause by clause."),
     "node": ("dulcet.commands.node:node", "The node book: peers by name."),
+    "tui": ("dulcet.commands.tui:tui", "The workstation on a terminal."),
     "whoami": ("dulcet.commands.whoami:whoami", "Show what a peer has to know about us."),
     "config": ("dulcet.commands.config:config", "Show the settings in force, and where each came from."),
     "completion": ("dulcet.commands.completion:completion", "Print what makes a shell complete names at a TAB."),
