@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from dulcet.errors import ConfigurationError, NoInputError
-from dulcet.station.book.nodes import check_ae_title
-from dulcet.ul.items import Item, UserIdentityRQ
+from dulcet.station.book.identity import user_identity_items
+from dulcet.station.book.nodes import DEFAULT_AE_TITLE as DEFAULT_AE_TITLE
+from dulcet.station.book.nodes import ae_title as ae_title
+from dulcet.ul.items import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_AE_TITLE = "DULCET"
-DEFAULT_CALLED_AE_TITLE = "ANY-SCP"
 FILE = click.Path(path_type=Path)
 
 
@@ -84,56 +83,16 @@ def tls_client(options: Mapping[str, Any]) -> ssl.SSLContext | None:
 
 def user_identity(options: Mapping[str, Any]) -> tuple[Item, ...]:
     """The User Identity Sub-Item that `identity_options` describe; none without them."""
-    user, password_file = options["user"], options["password_file"]
-    files = {3: options["kerberos_file"], 4: options["saml_file"], 5: options["jwt_file"]}
-    given = [kind for kind, file in files.items() if file is not None]
-    if len(given) + (user is not None) > 1:
-        raise click.UsageError("only one user identity can be given")
-    if password_file is not None and user is None:
-        raise click.UsageError("--password-file needs --user")
-    secondary = b""
-    if user is not None:
-        kind, primary = 1 if password_file is None else 2, user.encode()
-        if password_file is not None:
-            secondary = _octets(password_file).rstrip(b"\r\n")
-    elif given:
-        kind = given[0]
-        primary = _octets(files[kind])
-    else:
-        return ()
-    return (
-        UserIdentityRQ(
-            user_identity_type=kind,
-            positive_response_requested=int(options["user_response"]),
-            primary_field=primary,
-            secondary_field=secondary,
-        ),
-    )
-
-
-def _octets(path: Path | None) -> bytes:
-    assert path is not None
     try:
-        octets = path.read_bytes()
-    except OSError as error:
-        raise NoInputError(f"{path}: {error.strerror}") from error
-    if len(octets) > 0xFFFF:
-        raise ConfigurationError(f"{path}: a user identity field has at most 65535 octets, this has {len(octets)}")
-    return octets
+        return user_identity_items(options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def is_given(option: str) -> bool:
     """Whether the command line itself says the parameter `option`; what a file or a variable says may be overruled."""
     ctx = click.get_current_context(silent=True)
     return ctx is not None and ctx.get_parameter_source(option) is ParameterSource.COMMANDLINE
-
-
-def ae_title(text: str) -> str:
-    """`text` as an AE title (PS3.5 6.2): 1 to 16 printable characters without a backslash."""
-    try:
-        return check_ae_title(text)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def split_peers(words: Sequence[str]) -> list[str]:

@@ -2,34 +2,21 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import click
 
-from dulcet.commands.options import DEFAULT_CALLED_AE_TITLE, ae_title, is_given, split_peers, tls_client
+from dulcet.commands.options import is_given, split_peers, tls_client
 from dulcet.errors import DulcetError
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
+from dulcet.station.book.calling import TLS_OPTIONS, Calling, NamedPeer, peer_at, peer_of_node
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.book.node_book import NodeBook
-from dulcet.station.book.nodes import Node, is_address, parse_address
+from dulcet.station.book.nodes import Node, is_address
 
-_TLS_OPTIONS = ("tls", "tls_ca", "tls_cert", "tls_key")
 _PREFERENCES = {"via": "retrieve", "root": "query_root", "charset": "character_set"}
 """A command's parameter -> the field of a node, where they are not called the same."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NamedPeer(Peer):
-    """A peer of the node book; sentences say its name."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.name} ({Peer.__str__(self)})"
 
 
 def peers(
@@ -46,22 +33,13 @@ def peers(
     """
     found: list[Peer] = []
     book: NodeBook | None = None
+    how = _calling(called, calling, tls, server_name)
     for word in split_peers(words):
-        if not is_address(word):
+        if is_address(word):
+            found.append(peer_at(word, how))
+        else:
             book = _book() if book is None else book
-            found.append(_of_node(book.find(word), called, calling, tls, server_name))
-            continue
-        title, host, port = parse_address(word)
-        found.append(
-            Peer(
-                host=host,
-                port=port,
-                ae_title=ae_title(title or called or DEFAULT_CALLED_AE_TITLE),
-                calling_ae_title=ae_title(calling),
-                tls=tls,
-                server_name=server_name,
-            )
-        )
+            found.append(peer_of_node(book.find(word), how))
     return found
 
 
@@ -74,7 +52,8 @@ def peers_of_book(
     server_name: str | None = None,
 ) -> list[Peer]:
     """Every node of the book, or those with one of `tags`; ConfigurationError when there is none, or one at fault."""
-    return [_of_node(node, called, calling, tls, server_name) for node in _book().select(tags)]
+    how = _calling(called, calling, tls, server_name)
+    return [peer_of_node(node, how) for node in _book().select(tags)]
 
 
 def how_to_call(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,25 +99,6 @@ def _book() -> NodeBook:
     return NodeBook.read(node_book_path())
 
 
-def _of_node(
-    node: Node, called: str | None, calling: str, tls: ssl.SSLContext | None, server_name: str | None
-) -> NamedPeer:
-    if node.tls is not None and not any(map(is_given, _TLS_OPTIONS)):
-        tls = _tls_client(node.tls_ca, node.tls_cert, node.tls_key) if node.tls else None
-        server_name = server_name if is_given("tls_name") else node.tls_name
-    return NamedPeer(
-        name=node.name,
-        host=node.host,
-        port=node.port,
-        ae_title=ae_title(called) if called and is_given("aec") else node.ae_title,
-        calling_ae_title=ae_title(calling) if is_given("aet") else node.calling_ae_title or ae_title(calling),
-        tls=tls,
-        server_name=server_name,
-    )
-
-
-@lru_cache(maxsize=64)  # the system's authorities take milliseconds to load, and a book may have many nodes
-def _tls_client(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
-    from dulcet.services.tls import client_context
-
-    return client_context(ca=ca, cert=cert, key=key)
+def _calling(called: str | None, calling: str, tls: ssl.SSLContext | None, server_name: str | None) -> Calling:
+    given = tuple(filter(is_given, (*TLS_OPTIONS, "aec", "aet", "tls_name")))
+    return Calling(called=called, calling=calling, tls=tls, server_name=server_name, given=given)

@@ -16,6 +16,7 @@ _ADDRESS = re.compile(
 _NAME = re.compile(r"[^\W_][\w.-]{0,63}")
 _HOST = re.compile(r"[\w.:%-]{1,255}")  # a name or an IPv4 or IPv6 address; Unicode for internationalized names
 
+DEFAULT_AE_TITLE = "DULCET"  # ours
 RETRIEVE_METHODS = ("auto", "move", "get")
 QUERY_ROOTS = ("auto", "patient", "study")
 _CHARACTER_SETS = (
@@ -28,6 +29,14 @@ CHARACTER_SETS = (
     *(f"ISO 2022 IR {number}" for number in _CHARACTER_SETS),
 )
 """The defined terms of Specific Character Set (0008,0005), PS3.3 C.12.1.1.2."""
+
+
+def ae_title(text: str) -> str:
+    """`text` as an AE title (PS3.5 6.2): 1 to 16 printable characters without a backslash. ConfigurationError."""
+    try:
+        return check_ae_title(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def parse_address(text: str) -> tuple[str | None, str, int]:

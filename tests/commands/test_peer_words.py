@@ -10,10 +10,10 @@ import pytest
 import trustme
 from click.testing import CliRunner
 
-from dulcet.commands import peers as peers_module
 from dulcet.commands.options import peer_options, tls_client_options
 from dulcet.commands.peers import explain, how_to_call, node_of, peers, peers_of_book, preferences
 from dulcet.errors import ConfigurationError, PeerUnavailableError
+from dulcet.station.book import calling
 
 BOOK = """\
 [PACS1]
@@ -66,7 +66,7 @@ def asked(write):
     write("nodes.toml", BOOK)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(write("ca.pem", "")))
-    peers_module._tls_client.cache_clear()
+    calling._tls_client.cache_clear()
 
     def call(*arguments, **context):
         result = CliRunner().invoke(ask, arguments, **context)
