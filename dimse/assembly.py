@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dulcet.dimse.messages import DecodedMessage, Message, UnacceptableMessage, decode_message
+from dulcet.dimse.message_decoder import MessageDecoder
+from dulcet.dimse.messages import Message, UnacceptableMessage
 from dulcet.errors import DecodeError
 from dulcet.ul.deviation import Deviation
 from dulcet.ul.negotiation import AcceptedContext
@@ -55,8 +56,7 @@ class Assembler:
         self._empty_fragments = 0
         self._noted: set[str] = set()
         self._deviations: list[Deviation] = []
-        self._decoded_octets: bytes | None = None
-        self._decoded: DecodedMessage | None = None  # pending responses are equal, so a query decodes one of thousands
+        self._decoder = MessageDecoder()
 
     @property
     def is_in_message(self) -> bool:
@@ -112,10 +112,7 @@ class Assembler:
             return None
         octets = bytes(self._command) + fragment if self._command else bytes(fragment)
         self._command.clear()
-        if octets != self._decoded_octets:
-            self._decoded, self._decoded_octets = decode_message(octets), octets
-        assert self._decoded is not None
-        message, deviations = self._decoded
+        message, deviations = self._decoder.decode(octets)
         self._awaits_data = message.has_data_set
         if not message.has_data_set:
             self._end()

@@ -4,8 +4,9 @@ Reading is lenient: what can be understood is kept, what was wrong is recorded, 
 ends the reading. Who uses the values decides whether they are enough.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from struct import Struct
 
 from dulcet.dimse.command_dictionary import COMMAND_ELEMENTS, COMMAND_GROUP_LENGTH, describe_tag
@@ -141,23 +142,34 @@ def with_group_length(elements: list[bytes]) -> bytes:
 
 def encode_element(tag: int, value: Value) -> bytes:
     """One element; UIDs padded with NUL, text with a space. ValueError when the element can't hold the value."""
+    return element_encoder(tag)(value)
+
+
+@cache
+def element_encoder(tag: int) -> Callable[[Value], bytes]:
+    """`encode_element` for one tag."""
     vr = COMMAND_ELEMENTS[tag].vr if tag in COMMAND_ELEMENTS else "UN"
-    octets = _octets(tag, vr, value)
-    if len(octets) % 2:
-        octets += b" " if vr not in ("UI", "UN") else b"\0"
-    return _ELEMENT.pack(tag >> 16, tag & 0xFFFF, len(octets)) + octets
+    pack, group, element, size = _ELEMENT.pack, tag >> 16, tag & 0xFFFF, _NUMBER_OCTETS.get(vr, 2)
+    number_head, padding = pack(group, element, size), b"\0" if vr in ("UI", "UN") else b" "
+
+    def encode(value: Value) -> bytes:
+        if isinstance(value, int):
+            if not 0 <= value < 1 << 8 * size:
+                raise ValueError(f"{describe_tag(tag)} can't hold {value}")
+            return number_head + value.to_bytes(size, "little")
+        octets = _octets(tag, value)
+        if len(octets) % 2:
+            octets += padding
+        return pack(group, element, len(octets)) + octets
+
+    return encode
 
 
-def _octets(tag: int, vr: str, value: Value) -> bytes:
+def _octets(tag: int, value: str | bytes | tuple[int, ...]) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, tuple):
         return b"".join((each >> 16 & 0xFFFF | (each & 0xFFFF) << 16).to_bytes(4, "little") for each in value)
-    if isinstance(value, int):
-        size = _NUMBER_OCTETS.get(vr, 2)
-        if not 0 <= value < 1 << 8 * size:
-            raise ValueError(f"{describe_tag(tag)} can't hold {value}")
-        return value.to_bytes(size, "little")
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ from functools import cache, lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, cast
 
 from dulcet.dimse.command_dictionary import COMMAND_DATA_SET_TYPE, COMMAND_FIELD, TAGS
-from dulcet.dimse.command_set import Value, encode_element, with_group_length
+from dulcet.dimse.command_set import Value, element_encoder, encode_element, with_group_length
 
 NO_DATA_SET = 0x0101  # PS3.7 Table E.1-1, Command Data Set Type; any other value: a data set follows
 DATA_SET_FOLLOWS = 0x0001
@@ -161,10 +161,10 @@ def _encoders(message_class: Any) -> tuple[tuple[str, _Encoder], ...]:
     for name, tag, _ in rows(message_class):
         if tag == COMMAND_DATA_SET_TYPE:
             pairs.append((tag, name, _DATA_SET_TYPES.__getitem__))
-        elif name.endswith("sop_class_uid"):
+        elif name.endswith("sop_class_uid") or name in ("priority", "status"):
             pairs.append((tag, name, partial(_few_values, tag)))
         else:
-            pairs.append((tag, name, partial(encode_element, tag)))
+            pairs.append((tag, name, element_encoder(tag)))
     if all(tag != COMMAND_FIELD for tag, _, _ in pairs):
         pairs.append((COMMAND_FIELD, "COMMAND_FIELD", partial(_few_values, COMMAND_FIELD)))
     return tuple((name, encode) for _, name, encode in sorted(pairs, key=lambda pair: pair[0]))

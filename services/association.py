@@ -205,7 +205,8 @@ class Association(UpperLayer):
         """The operation is over; a later response to it would be a protocol error."""
         self._unfinished.pop(message_id, None)
         if self._responses.pop(message_id, None) is not None:
-            self._window_waiters.unpark()
+            if self._window_waiters:
+                self._window_waiters.unpark()
             self._has_ended()
 
     def leave(self, settle: Callable[[], Awaitable[None]]) -> None:
@@ -320,9 +321,11 @@ class Association(UpperLayer):
     async def p_data(self, pdu: PDataTF) -> None:
         """See `UpperLayer`."""
         values = pdu.values
-        self._take(values[:VALUES_AT_ONCE])
-        for start in range(VALUES_AT_ONCE, len(values), VALUES_AT_ONCE):
-            if self.share.used():
+        if len(values) <= VALUES_AT_ONCE:
+            self._take(values)
+            return
+        for start in range(0, len(values), VALUES_AT_ONCE):
+            if start and self.share.used():
                 await self.share.let_others()
             self._take(values[start : start + VALUES_AT_ONCE])
 

@@ -17,6 +17,7 @@ from dulcet.errors import ArchiveError
 from dulcet.escape import quote
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
+from dulcet.services.object_to_send import ObjectToSend
 from dulcet.services.part10 import Part10Header
 from dulcet.services.querying.attributes import (
     COMBINED_DATE_TIME,
@@ -41,7 +42,7 @@ from dulcet.services.querying.responding import (
 )
 from dulcet.services.retrieving.moving import Move, Route
 from dulcet.services.retrieving.operation_watch import watched
-from dulcet.services.retrieving.suboperations import Choice, ObjectToSend, RetrieveLimits, SubOperations, Transfer
+from dulcet.services.retrieving.suboperations import Choice, RetrieveLimits, SubOperations, Transfer
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
 

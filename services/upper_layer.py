@@ -5,8 +5,7 @@ belongs to others is handed to them. So a conversation of one operation at a tim
 operations at once need no task of their own.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -18,8 +17,8 @@ from dulcet.errors import (
     PeerTimeoutError,
 )
 from dulcet.services.endings import aborted, no_association, provider_aborted
-from dulcet.services.fair_share import FairShare
 from dulcet.services.limits import Limits
+from dulcet.services.reading import Reading, ReadsForAll
 from dulcet.services.timers import NEVER, Expiry, Timers
 from dulcet.services.trace import Trace
 from dulcet.services.transport import Transport
@@ -42,13 +41,14 @@ ABORT_PATIENCE = 1.0  # seconds to get an A-ABORT out past a message that doesn'
 _OVER = (State.STA1, State.STA13)
 
 
-class UpperLayer:
+class UpperLayer(ReadsForAll):
     """Performs the effects of a connection, reads for whoever waits, and remembers how it ended.
 
     Errors: `AssociationError` and its kinds, the same one for every task that waits when the association ends.
     """
 
     def __init__(self, connection: Connection, transport: Transport, *, limits: Limits, trace: Trace | None) -> None:
+        super().__init__()
         self.connection = connection
         self.transport = transport
         self.trace = trace
@@ -58,16 +58,13 @@ class UpperLayer:
         """How the association ended, when it was not released."""
         self.rejection: AAssociateRJ | None = None
         """The A-ASSOCIATE-RJ that we sent."""
-        self.share = FairShare()
         self._limits = limits
         self._timers = Timers(limits)
         self._established: AnyPDU | None = None
         self._release_requested = False
         self._released = False
-        self._is_reading = False
         self._patience: trio.CancelScope | None = None
         self._is_woken = False
-        self._waiters = trio.lowlevel.ParkingLot()
         self._send_lock = trio.Lock()
         self._is_cut = False
 
@@ -91,7 +88,7 @@ class UpperLayer:
 
     def wake(self) -> None:
         """Something has come, or happened, that a waiting task may want; the one that reads looks as well."""
-        self._waiters.unpark_all()
+        self.wake_waiters()
         if self._patience is not None:
             self._is_woken = True
             self._patience.cancel()
@@ -137,10 +134,10 @@ class UpperLayer:
         """Sta13: discard what still comes until the peer closes or ARTIM expires."""
         try:
             while self.connection.state is State.STA13:
-                if self._is_reading:
-                    await self._waiters.park()
+                if self.is_reading:
+                    await self.waiters.park()
                     continue
-                with self._reading():
+                with Reading(self):
                     while (effects := self.connection.next_effects()) is not None:
                         await self.perform(effects)
                     if self.connection.state is State.STA13:
@@ -159,10 +156,10 @@ class UpperLayer:
         """
         while not is_ready():
             self.check()
-            if self._is_reading:
-                await self._waiters.park()
+            if self.is_reading:
+                await self.waiters.park()
                 continue
-            with self._reading():
+            with Reading(self):
                 while not is_ready() and self.failure is None:
                     await self._read_step()
                     if self.connection.state in _OVER and not is_ready():
@@ -171,23 +168,11 @@ class UpperLayer:
 
     async def perform_received(self) -> None:
         """Perform what was received already; nothing is waited for. Another task that reads does the same."""
-        if self._is_reading:
+        if self.is_reading:
             return
-        with self._reading():
+        with Reading(self):
             while self.failure is None and (effects := self.connection.next_effects()) is not None:
                 await self.perform(effects)
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """This task reads for all; when it is done the others look whether they have what they wait for."""
-        self._is_reading = True
-        self.share.went_on()
-        try:
-            yield
-        finally:
-            self.share.used()
-            self._is_reading = False
-            self._waiters.unpark_all()
 
     async def _read_step(self) -> None:
         if self.share.used():
@@ -379,7 +364,7 @@ class UpperLayer:
         """The association is over for this reason, unless it was over before."""
         if self.failure is None:
             self.failure = error
-        self._waiters.unpark_all()
+        self.wake_waiters()
 
     def _stalled(self) -> AssociationError:
         self._is_cut = True

@@ -266,7 +266,10 @@ class Connection:
         steps = action.steps if refusal is None else action.alternative_steps
         if cause is None and Step.SEND_ABORT_PROVIDER in steps:
             cause = _unexpected(pdu, state)
-        effects = tuple([self._effect(step, pdu, deviations, cause, refusal) for step in steps])
+        if len(steps) == 1:
+            effects: tuple[Effect, ...] = (self._effect(steps[0], pdu, deviations, cause, refusal),)
+        else:
+            effects = tuple([self._effect(step, pdu, deviations, cause, refusal) for step in steps])
         self.state = next_state(action, is_requestor=self.is_requestor, acceptable=refusal is None)
         if self._on_transition is not None:
             self._on_transition(Transition(event, state, action, self.state))

@@ -25,6 +25,8 @@ class State(Enum):
         member.meaning = meaning
         return member
 
+    __hash__ = object.__hash__  # members are themselves alone; Enum's own hashes a text in Python, for each PDU
+
     STA1 = 1, "Idle"
     STA2 = 2, "Transport connection open, awaiting A-ASSOCIATE-RQ PDU"
     STA3 = 3, "Awaiting local A-ASSOCIATE response primitive"
@@ -56,6 +58,8 @@ class Event(Enum):
         member.number = number
         member.meaning = meaning
         return member
+
+    __hash__ = object.__hash__  # members are themselves alone; Enum's own hashes a text in Python, for each PDU
 
     EVT1 = 1, "A-ASSOCIATE request primitive"
     EVT2 = 2, "Transport connection confirmed"

@@ -12,10 +12,11 @@ import trio
 from dulcet.errors import AssociationError, SourceError
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS
+from dulcet.services.object_to_send import ObjectToSend
 from dulcet.services.part10 import Part10Header
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.retrieving.operation_watch import Watch
-from dulcet.services.retrieving.suboperations import Choice, ObjectToSend, RetrieveLimits, SubOperations, Transfer
+from dulcet.services.retrieving.suboperations import Choice, RetrieveLimits, SubOperations, Transfer
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Negotiated
 

@@ -6,9 +6,9 @@ away fails what was left for it, and nobody waits for longer than the limits say
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -26,8 +26,8 @@ from dulcet.dimse.status import (
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
 from dulcet.errors import ConversionError, NoInputError, PeerTimeoutError, SourceError, StorageError
 from dulcet.services.association import Association, Received
-from dulcet.services.conversion import convert
-from dulcet.services.data_sets import SEND_BUFFER_OCTETS, BytesSource, FileSource
+from dulcet.services.data_sets import SEND_BUFFER_OCTETS, BytesSource
+from dulcet.services.object_to_send import ObjectToSend, PreparedObject
 from dulcet.services.part10 import Part10Header
 from dulcet.services.querying.elements import Element, encode_elements, padded
 from dulcet.services.querying.identifiers import FAILED_SOP_INSTANCE_UID_LIST
@@ -35,33 +35,6 @@ from dulcet.services.retrieving.operation_watch import Watch
 from dulcet.services.store import PendingStore, start_store
 
 MAX_UID_LIST_OCTETS = 0xFFFE  # what the length of a UI counts in Explicit VR (PS3.5 7.1.2)
-
-
-class OpenedObject(Protocol):
-    """An object's data set, open for `pread`."""
-
-    @property
-    def descriptor(self) -> int:
-        """Of the file."""
-
-    @property
-    def offset(self) -> int:
-        """Where in the file the data set begins."""
-
-    @property
-    def size(self) -> int:
-        """Its octets."""
-
-
-class ObjectToSend(Protocol):
-    """A stored object."""
-
-    @property
-    def header(self) -> Part10Header:
-        """What its file says of it."""
-
-    def open(self) -> AbstractContextManager[OpenedObject]:
-        """Open it; NoInputError when that can't be done any more."""
 
 
 class Choice(Protocol):
@@ -238,16 +211,16 @@ class Transfer:
                     upcoming = await self._next(objects)
                     status = await self._finish(pending)
                 finally:
-                    self._counted.count(current.header, status)
-                    current.close()
+                    self._counted.count(current.object.header, status)
+                    current.prepared.close()
             await self._counted.tell()
         finally:
             if upcoming is not None:
-                upcoming.close()
+                upcoming.prepared.close()
                 objects.append(upcoming.object)
             objects.reverse()
 
-    async def _next(self, objects: list[ObjectToSend]) -> "_Opened | None":
+    async def _next(self, objects: list[ObjectToSend]) -> "_Upcoming | None":
         """The next object, opened and its beginning read; those that have no way out are counted as failed."""
         while objects and not self._watch.should_stop:
             found = objects.pop()
@@ -257,26 +230,22 @@ class Transfer:
             if choice is None:
                 choice = self._choices[kind] = self._choose(header)
             if not isinstance(choice, str):
-                opened = _Opened(found, choice)
-                try:
-                    limit = self._association.negotiated.max_pdu_length
-                    await opened.open(self._buffer, fragment_octets(limit))
-                except (NoInputError, SourceError, ConversionError, StorageError):
-                    opened.close()
-                else:
-                    return opened
+                octets = fragment_octets(self._association.negotiated.max_pdu_length)
+                with suppress(NoInputError, SourceError, ConversionError, StorageError):
+                    prepared = await PreparedObject.prepare(found, choice.convert_to, self._buffer, octets)
+                    return _Upcoming(found, choice.context_id, prepared)
             self._counted.count(header, None)
             await self._counted.tell()
         return None
 
-    async def _start(self, current: "_Opened") -> PendingStore:
-        assert current.source is not None
+    async def _start(self, current: "_Upcoming") -> PendingStore:
+        header = current.object.header
         return await start_store(
             self._association,
-            current.choice.context_id,
-            sop_class_uid=current.header.sop_class_uid,
-            sop_instance_uid=current.header.sop_instance_uid,
-            data_set=current.source,
+            current.context_id,
+            sop_class_uid=header.sop_class_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            data_set=current.prepared.source,
             priority=self._counted.request.priority,
             move_originator_ae_title=self._originator,
             move_originator_message_id=self._originator_message_id,
@@ -288,27 +257,9 @@ class Transfer:
         raise PeerTimeoutError(f"no response within {self._limits.response_seconds:g} s")
 
 
-class _Opened:
-    """An object on its way out."""
+class _Upcoming(NamedTuple):
+    """What goes out next."""
 
-    def __init__(self, found: ObjectToSend, choice: Choice) -> None:
-        self.object = found
-        self.header = found.header
-        self.choice = choice
-        self.source: FileSource | None = None
-        self._resources = ExitStack()
-
-    async def open(self, buffer: memoryview, octets: int) -> None:
-        """Open it, convert it if it must be, and read its beginning into `buffer`."""
-        opened = self._resources.enter_context(self.object.open())
-        descriptor, offset, size = opened.descriptor, opened.offset, opened.size
-        if self.choice.convert_to is not None:
-            converted = await trio.to_thread.run_sync(convert, descriptor, self.header, self.choice.convert_to)
-            self._resources.enter_context(converted)
-            descriptor, offset, size = converted.descriptor, converted.offset, converted.size
-        self.source = FileSource(descriptor, offset, size, buffer)
-        self.source.preload(octets)
-
-    def close(self) -> None:
-        """Let go of its file. Harmless when repeated."""
-        self._resources.close()
+    object: ObjectToSend
+    context_id: int
+    prepared: PreparedObject

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dulcet.errors import ConfigurationError
+from dulcet.services.object_to_send import ObjectToSend
 from dulcet.services.part10 import Part10Header
 from dulcet.services.requestor import Peer
-from dulcet.services.retrieving.suboperations import ObjectToSend
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
 from dulcet.station.sending.presentation_contexts import AssociationPlan, ContextChoice, choose, plan_associations

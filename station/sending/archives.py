@@ -9,7 +9,6 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -64,29 +63,27 @@ class FileInArchive(FileToSend):
     place: _Place
     """Where it lies."""
 
-    @contextmanager
-    def open(self) -> "Iterator[OpenedFile]":
-        """Unpack to an unnamed temporary file, which is gone when the block ends.
+    def open(self) -> OpenedFile:
+        """Unpack to an unnamed temporary file, which is gone when it is closed.
 
         Disk: the size of the member, bounded by its directory entry and by `InflationLimits`. Memory: a few buffers of
         64 KiB. Raises NoInputError when the archive has vanished, SourceError for a damaged member or a bomb. Takes
         as long as unpacking takes: call it in a thread.
         """
-        with ExitStack() as resources:
-            try:
-                descriptor = os.open(self.place.archive, OPEN_FLAGS)
-            except OSError as error:
-                raise NoInputError(since_found(error)) from error
-            try:
-                file = resources.enter_context(tempfile.TemporaryFile(buffering=0))
-                _unpack(descriptor, self.place, file)
-            except (ConversionError, NotDICOMError) as error:
-                raise SourceError(str(error)) from error
-            except OSError as error:
-                raise SourceError(f"it can't be unpacked: {error.strerror or error}") from error
-            finally:
-                os.close(descriptor)
-            yield OpenedFile(descriptor=file.fileno(), offset=self.header.data_set_offset, size=self.size)
+        try:
+            archive = os.open(self.place.archive, OPEN_FLAGS)
+        except OSError as error:
+            raise NoInputError(since_found(error)) from error
+        try:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                _unpack(archive, self.place, file)
+                return OpenedFile(os.dup(file.fileno()), self.header.data_set_offset, self.size)
+        except (ConversionError, NotDICOMError) as error:
+            raise SourceError(str(error)) from error
+        except OSError as error:
+            raise SourceError(f"it can't be unpacked: {error.strerror or error}") from error
+        finally:
+            os.close(archive)
 
 
 def looks_like_archive(path: str) -> bool:

@@ -6,18 +6,14 @@ names every file. Names are raw, as the file system or an archive has them: `dul
 
 import os
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Self
 
 from dulcet.dimse.uids import TRANSFER_SYNTAXES
 from dulcet.errors import NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # O_NONBLOCK: a pipe that took a file's place must not hold us; it means nothing for a regular file.
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -56,16 +52,30 @@ class Unusable:
     """False for what nobody asked to send: a text file that lies in a folder of images."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedFile:
-    """A file ready to be read with `pread`: octets `offset` to `offset + size` are its data set."""
+    """A file ready to be read with `pread`: octets `offset` to `offset + size` are its data set.
 
-    descriptor: int
-    """Open until the block of `FileToSend.open` ends."""
-    offset: int
-    """Where the data set begins."""
-    size: int
-    """Octets of the data set."""
+    Open until `close`, or until the end of a `with` block.
+    """
+
+    __slots__ = ("descriptor", "offset", "size")
+
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.size = size
+
+    def close(self) -> None:
+        """Let go of the file. Harmless when repeated."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +92,8 @@ class FileToSend:
         """Octets of the data set, as it lies on disk."""
         return self.header.file_size - self.header.data_set_offset
 
-    @contextmanager
-    def open(self) -> "Iterator[OpenedFile]":
-        """Open for reading, for as long as the block lasts.
+    def open(self) -> OpenedFile:
+        """Open for reading.
 
         Raises NoInputError, with a sentence, when the file has vanished, changed its size or become unreadable since it
         was found. Synchronous: a few microseconds for a file; for a member of an archive it takes as long as unpacking.
@@ -93,13 +102,11 @@ class FileToSend:
             descriptor = os.open(self.name, OPEN_FLAGS)
         except OSError as error:
             raise NoInputError(since_found(error)) from error
-        try:
-            size = os.fstat(descriptor).st_size
-            if size != self.header.file_size:
-                raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
-            yield OpenedFile(descriptor=descriptor, offset=self.header.data_set_offset, size=self.size)
-        finally:
+        size = os.fstat(descriptor).st_size
+        if size != self.header.file_size:
             os.close(descriptor)
+            raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
+        return OpenedFile(descriptor, self.header.data_set_offset, self.size)
 
 
 def since_found(error: OSError) -> str:

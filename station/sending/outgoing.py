@@ -1,13 +1,10 @@
 """One file on its way out: opened, converted if need be, sent, and what became of it."""
 
 import time
-from contextlib import ExitStack
-
-import trio
 
 from dulcet.dimse.status import Category, categorize, explain
 from dulcet.services.association import Association
-from dulcet.services.data_sets import FileSource
+from dulcet.services.object_to_send import PreparedObject
 from dulcet.services.store import PendingStore, Stored, start_store
 from dulcet.station.events import Outcome, StoreResult
 from dulcet.station.sending.found import FileToSend
@@ -24,9 +21,8 @@ class Outgoing:
         "_choice",
         "_counted",
         "_octets",
-        "_resources",
+        "_prepared",
         "_seconds",
-        "_source",
         "_started",
         "_transfer",
         "attempts",
@@ -43,8 +39,7 @@ class Outgoing:
         self.pending: PendingStore | None = None
         """Set while the object is out, whole, and its response is not here."""
         self._transfer = transfer
-        self._resources = ExitStack()
-        self._source: FileSource | None = None
+        self._prepared: PreparedObject | None = None
         self._choice: ContextChoice | None = None
         self._counted = 0
         self._octets = file.size
@@ -57,26 +52,15 @@ class Outgoing:
         NoInputError, SourceError or ConversionError say why it can't be sent; nothing is open then.
         """
         self._choice = choice
-        try:
-            opened = self._resources.enter_context(self.file.open())
-            descriptor, offset, size = opened.descriptor, opened.offset, opened.size
-            if choice.convert_to is not None:
-                from dulcet.services.conversion import convert  # loads what most files don't need
-
-                converted = await trio.to_thread.run_sync(convert, descriptor, self.file.header, choice.convert_to)
-                self._resources.enter_context(converted)
-                descriptor, offset, size = converted.descriptor, converted.offset, converted.size
-            self._octets = size
-            self._source = FileSource(descriptor, offset, size, buffer, self._count)
-            self._source.preload(fragment_octets)
-        except BaseException:
-            self.close()
-            raise
+        self._prepared = await PreparedObject.prepare(
+            self.file, choice.convert_to, buffer, fragment_octets, self._count
+        )
+        self._octets = self._prepared.size
 
     async def start(self, association: Association) -> None:
         """Send the object, whole; its response is awaited by `finish`."""
         assert self._choice is not None
-        assert self._source is not None
+        assert self._prepared is not None
         self.attempts += 1
         self._started = time.monotonic()
         header = self.file.header
@@ -86,7 +70,7 @@ class Outgoing:
                 self._choice.context_id,
                 sop_class_uid=header.sop_class_uid,
                 sop_instance_uid=header.sop_instance_uid,
-                data_set=self._source,
+                data_set=self._prepared.source,
             )
         finally:
             self.close()
@@ -101,8 +85,9 @@ class Outgoing:
 
     def close(self) -> None:
         """Close what is open. Harmless when repeated."""
-        self._resources.close()
-        self._source = None
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
 
     def rewind(self) -> None:
         """Before another attempt: what was counted as sent is to be sent again."""
