@@ -31,8 +31,8 @@ from dulcet.escape import quote
 from dulcet.services.querying.query_models import Level
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
 from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.attempts import Attempt
 from dulcet.station.retrieval.progress import show_status
-from dulcet.station.retrieval.retriever import Attempt
 from dulcet.station.retrieval.single import SingleRetrieval
 
 

@@ -14,7 +14,7 @@ from dulcet.dimse.uids import STORAGE_SOP_CLASSES
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
 from dulcet.station.book.spelling import did_you_mean
-from dulcet.station.retrieval.retriever import Attempt
+from dulcet.station.retrieval.attempts import Attempt
 
 EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 1, 66
 MAX_NAMES = 10

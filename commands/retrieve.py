@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import click
@@ -42,11 +43,14 @@ from dulcet.station.events import EventStream, JSONLinesWriter
 from dulcet.station.query.asking import Conversation, QuerySettings, check_before
 from dulcet.station.query.plan import Asked
 from dulcet.station.report_file import check_writable
+from dulcet.station.retrieval.attempts import WAYS
 from dulcet.station.retrieval.events import Advice, Arrival
 from dulcet.station.retrieval.faults import faults
+from dulcet.station.retrieval.own_server import receiving_or_watching
 from dulcet.station.retrieval.progress import show_status
+from dulcet.station.retrieval.receiver import receiving
 from dulcet.station.retrieval.report import RetrieveReport
-from dulcet.station.retrieval.retriever import WAYS, RetrieveOptions, Retriever
+from dulcet.station.retrieval.retriever import RetrieveOptions, Retriever
 from dulcet.station.retrieval.tally import Tally
 
 DEFAULT_PORT = 11112  # what `dulcet serve` listens on, so that an archive needs to know one port
@@ -102,8 +106,8 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
     dulcet retrieve PACS series --study 1.2.840.1 --modality SR
 
     PEER is asked what there is, then told to send it: by C-MOVE to a receiver that runs as long as this does, for
-    which PEER has to know our --aet, address and --port; or by C-GET on our own association. The exit code is 0 only
-    if everything arrived.
+    which PEER has to know our --aet, address and --port; or by C-GET on our own association. Where our own server has
+    the port and stores in --directory, it receives. The exit code is 0 only if everything arrived.
     """
     split = split_peers(words[:2]) + list(words[2:])
     level = _level(split[1:], options)
@@ -171,8 +175,17 @@ class _RetrieveJob:
         try:
             tally = Tally(events)
             store = storage_operation(keep, observe=tally)
+            receive = partial(receiving, store=store, expected=tally.expected)
+            directory = self.options["directory"].absolute()
             retriever = Retriever(
-                self.peer, self.how, self.conversation, self.queries, store=store, tally=tally, report=events
+                self.peer,
+                self.how,
+                self.conversation,
+                self.queries,
+                store=store,
+                tally=tally,
+                report=events,
+                receive=lambda settings: receiving_or_watching(settings, receive, directory=directory, tally=tally),
             )
             await self._retrieve(retriever, wanted)
         finally:

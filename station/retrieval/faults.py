@@ -16,7 +16,8 @@ from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.book.own_address import address_towards
 from dulcet.station.book.snippets import OurSide, snippet
-from dulcet.station.retrieval.retriever import GET, MOVE, Attempt, Retriever
+from dulcet.station.retrieval.attempts import GET, MOVE, Attempt
+from dulcet.station.retrieval.retriever import Retriever
 
 EXIT_DESTINATION_UNKNOWN = 77  # refused: the archive does not know our title
 EXIT_TRY_AGAIN = 75
@@ -61,7 +62,10 @@ def _of_move(retriever: Retriever, short: list[Attempt], peer: Peer, port: int) 
         yield f"C-MOVE: {peer} does not know the move destination {title!r} (A801H). Its administrator has to enter us:"
         yield from _snippet(peer, port)
     elif any(isinstance(attempt.error, OperationFailedError) or attempt.error is None for attempt in short):
-        if receiver is not None and receiver.rejected:
+        if receiver is not None and not receiver.is_ours:
+            yield f"C-MOVE: our own server on port {port} receives what {peer} sends, and not all of it came."
+            yield "    Its log tells whom it turned away, and what it could not store."
+        elif receiver is not None and receiver.rejected:
             yield f"C-MOVE: {peer} called us and we turned it away, which is on our side to change:"
             yield from (f"    {sentence}" for sentence in receiver.rejected)
             yield "    --allow AET lets in another calling title; the archive's entry for us says how we are called."

@@ -1,49 +1,36 @@
-"""The storage SCP that receives what a C-MOVE sends: it is there for one retrieval, for the archive and for us."""
+"""The storage SCP that receives what a C-MOVE sends: there for one retrieval, or for several that share its port."""
 
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
+from weakref import WeakKeyDictionary
 
 import trio
 
-from dulcet.dimse.messages import CEchoRQ, CStoreRQ
+from dulcet.dimse.messages import CEchoRQ, CStoreRQ, Message
 from dulcet.dimse.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dulcet.errors import AssociationError, ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.acceptor import ECHO, Acceptor, Observers, Operation
-from dulcet.services.admission import Admission, AllowedPeer
-from dulcet.services.association import Association
+from dulcet.services.admission import Admission
+from dulcet.services.association import Association, Received
+from dulcet.services.data_sets import Sink
 from dulcet.services.echo import VERIFICATION_CONTEXT, echo
 from dulcet.services.limits import Limits
 from dulcet.services.listener import Listener, bind
 from dulcet.services.requestor import Peer, associate
-from dulcet.ul.negotiation import REJECTED_CALLED_AE_TITLE, REJECTED_CALLING_AE_TITLE, Supported
+from dulcet.station.retrieval.ports import PortClaim
+from dulcet.station.retrieval.reception import ReceiverSettings
+from dulcet.ul.negotiation import REJECTED_CALLED_AE_TITLE, REJECTED_CALLING_AE_TITLE, AcceptedContext, Supported
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.reasons import explain_rejection
 
 LOOPBACK = "127.0.0.1"
-ECHO_PATIENCE = 5.0  # seconds for our own C-ECHO to us
+ECHO_PATIENCE = 5.0  # seconds for a C-ECHO to this machine
 RELEASE_PATIENCE = 0.5  # seconds for an archive to release what it has no more use for; then it is aborted
 MAX_REJECTIONS = 5  # that are told of
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReceiverSettings:
-    """Where to listen, and for whom."""
-
-    ae_title: str
-    """Ours: the move destination."""
-    port: int
-    host: str = ""
-    """The address to listen on; "" is every one."""
-    archive: Peer
-    """Who sends: by its AE title, from anywhere, or by any title from its address."""
-    allowed: tuple[AllowedPeer, ...] = ()
-    """Who else may."""
-    allow_any: bool = False
-    max_pdu_length: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,102 +49,209 @@ class _ForOneArchive(Admission):
         return None if self.allow_any or is_archive or is_ours or is_named else REJECTED_CALLING_AE_TITLE
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ForMembers(Admission):
+    """Whoever may send to one of them."""
+
+    members: "Collection[Receiver]"
+
+    def refuse(self, request: AAssociateRQ, address: str) -> AAssociateRJ | None:
+        refused: AAssociateRJ | None = REJECTED_CALLED_AE_TITLE
+        for member in self.members:
+            refused = member.admission.refuse(request, address)
+            if refused is None:
+                return None
+        return refused
+
+
 def _plain(address: str) -> str:
     source = ip_address(address.partition("%")[0])
     return str(source.ipv4_mapped) if isinstance(source, IPv6Address) and source.ipv4_mapped else str(source)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Receiver:
-    """A receiver that listens; see `receiving`."""
+    """What one retrieval has of a port that we listen on: a `Reception`."""
 
     settings: ReceiverSettings
+    store: Operation
+    """Performs C-STORE for it."""
+    expected: Collection[str]
+    """The SOP Instance UIDs that are promised to it; they may become more."""
+    admission: Admission
     address: str
     port: int
-    associations: set[Association] = field(default_factory=set)
-    """In force, our own echo not counted."""
+    associations: set[Association]
+    """In force on the port, our own echoes not counted."""
     accepted: int = 0
-    """How many associations the archive has made."""
     rejected: list[str] = field(default_factory=list)
-    """Whom we turned away and why, in sentences."""
-
-    association_ended: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    is_ours: bool = True
 
     def is_receiving(self) -> bool:
-        """Whether part of an object has come; the listener's limits see to it that the rest does, or the end."""
+        """See `Reception`."""
         return any(association.is_in_message() for association in self.associations)
 
-    def _established(self, association: Association) -> None:
+    def admits(self, association: Association) -> bool:
+        """Whether what comes on an association may be for it."""
         assert association.request is not None
-        if str(association.request.calling_ae_title) != self.settings.ae_title:
-            self.accepted += 1
-            self.associations.add(association)
-
-    def _ended(self, association: Association, _error: Exception | None) -> None:
-        self.associations.discard(association)
-        self.association_ended.unpark_all()
-
-    def _turned_away(self, request: AAssociateRQ, rejection: AAssociateRJ, address: str) -> None:
-        if len(self.rejected) < MAX_REJECTIONS:
-            calling, called = quote(request.calling_ae_title), quote(request.called_ae_title)
-            why = explain_rejection(rejection.result, rejection.source, rejection.reason)
-            self.rejected.append(f"{calling!r} at {address} called {called!r}: {why}")
+        return self.admission.refuse(association.request, association.transport.peer_address) is None
 
 
-@asynccontextmanager
-async def receiving(settings: ReceiverSettings, store: Operation) -> AsyncIterator[Receiver]:
-    """Listen, and see that we are heard: a C-ECHO to ourselves is answered before anybody else is told to come.
+class SharedReceiver:
+    """Listens on one port, for all retrievals that have joined. Each object goes to who is promised it.
 
-    ConfigurationError when the port can't be had, or the echo finds somebody else, or nobody.
+    What is promised to nobody goes to the first that the sender may be sending to.
     """
-    addresses = await trio.to_thread.run_sync(_addresses_of, settings.archive.host)
-    sockets = bind(settings.host, settings.port, backlog=Limits().backlog)
-    receiver = Receiver(settings, settings.host or "every address", sockets[0].getsockname()[1])
-    listener = Listener(sockets, _acceptor(receiver, store, addresses))
-    failure: Exception | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listener.serve)
-            try:
-                await _check(receiver)
-                yield receiver
-            except Exception as error:  # it leaves by itself, not in the nursery's group
-                failure = error
-            await _wait_for_releases(receiver)
-            nursery.cancel_scope.cancel()
-    finally:
-        for sock in sockets:
+
+    def __init__(self, host: str, port: int, max_pdu_length: int) -> None:
+        """Bind the port; ConfigurationError when it can't be had."""
+        self._host = host
+        self._sockets = bind(host, port, backlog=Limits().backlog)
+        self.port: int = self._sockets[0].getsockname()[1]
+        self._claim = PortClaim(self.port)
+        self._members: list[Receiver] = []
+        self._associations: set[Association] = set()
+        self._ended = trio.lowlevel.ParkingLot()
+        self._sinks: WeakKeyDictionary[Sink, Receiver] = WeakKeyDictionary()
+        self._listener = Listener(self._sockets, self._acceptor(max_pdu_length))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody has joined."""
+        return bool(self._members)
+
+    async def serve(self) -> None:
+        """Until cancelled."""
+        try:
+            await self._listener.serve()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the port. Harmless when repeated."""
+        for sock in self._sockets:
             sock.close()
-    if failure is not None:
-        raise failure
+        self._claim.release()
 
+    @asynccontextmanager
+    async def joined(
+        self, settings: ReceiverSettings, store: Operation, expected: Collection[str]
+    ) -> AsyncIterator[Receiver]:
+        """Receive for a retrieval, too. A C-ECHO to ourselves is answered before anybody else is told to come.
 
-async def _wait_for_releases(receiver: Receiver) -> None:
-    """An archive that has sent everything is given the time to release; some keep the association for the next one."""
-    with trio.move_on_after(RELEASE_PATIENCE):
-        while receiver.associations:
-            await receiver.association_ended.park()
-
-
-def _acceptor(receiver: Receiver, store: Operation, addresses: Collection[str]) -> Acceptor:
-    settings = receiver.settings
-    syntaxes = frozenset(TRANSFER_SYNTAXES)
-    return Acceptor(
-        admission=_ForOneArchive(
+        ConfigurationError when the echo finds somebody else, or nobody.
+        """
+        addresses = await trio.to_thread.run_sync(_addresses_of, settings.archive.host)
+        admission = _ForOneArchive(
             ae_title=settings.ae_title,
             allowed=settings.allowed,
             allow_any=settings.allow_any,
             archive_title=settings.archive.ae_title,
             archive_addresses=frozenset(addresses),
-        ),
-        supported=Supported(
-            transfer_syntaxes={VERIFICATION: syntaxes, **dict.fromkeys(STORAGE_SOP_CLASSES, syntaxes)},
-            max_pdu_length=settings.max_pdu_length,
-        ),
-        operations={CEchoRQ: ECHO, CStoreRQ: store},
-        limits=replace(Limits(), max_per_address=Limits().max_associations),
-        observers=Observers(established=receiver._established, rejected=receiver._turned_away, ended=receiver._ended),
-    )
+        )
+        address = self._host or "every address"
+        member = Receiver(settings, store, expected, admission, address, self.port, self._associations)
+        self._members.append(member)
+        try:
+            problem = await echo_problem(self._host, self.port, settings.ae_title)
+            if problem:
+                raise ConfigurationError(
+                    f"our receiver on port {self.port} does not answer a C-ECHO of ours: {problem}"
+                )
+            yield member
+        finally:
+            self._members.remove(member)
+
+    async def wait_for_releases(self) -> None:
+        """An archive that has sent everything is given the time to release; some keep the association for the next."""
+        with trio.move_on_after(RELEASE_PATIENCE):
+            while self._associations:
+                await self._ended.park()
+
+    # What comes -----------------------------------------------------------------------------------------------------
+
+    def _acceptor(self, max_pdu_length: int) -> Acceptor:
+        syntaxes = frozenset(TRANSFER_SYNTAXES)
+        store = Operation(perform=self._perform, sop_classes=frozenset(STORAGE_SOP_CLASSES), open_sink=self._open_sink)
+        return Acceptor(
+            admission=_ForMembers(ae_title="", members=self._members),
+            supported=Supported(
+                transfer_syntaxes={VERIFICATION: syntaxes, **dict.fromkeys(STORAGE_SOP_CLASSES, syntaxes)},
+                max_pdu_length=max_pdu_length,
+            ),
+            operations={CEchoRQ: ECHO, CStoreRQ: store},
+            limits=replace(Limits(), max_per_address=Limits().max_associations),
+            observers=Observers(
+                established=self._established, rejected=self._turned_away, ended=self._association_ended
+            ),
+        )
+
+    def _open_sink(self, association: Association, context: AcceptedContext, message: Message) -> Sink:
+        assert isinstance(message, CStoreRQ)
+        member = self._whose(association, message.affected_sop_instance_uid)
+        assert member.store.open_sink is not None
+        sink = member.store.open_sink(association, context, message)
+        self._sinks[sink] = member
+        return sink
+
+    def _whose(self, association: Association, uid: str) -> Receiver:
+        for member in self._members:
+            if uid in member.expected:
+                return member
+        for member in self._members:
+            if member.admits(association):
+                return member
+        if self._members:
+            return self._members[0]
+        raise AssociationError("nobody waits for objects any more")
+
+    async def _perform(self, association: Association, received: Received) -> None:
+        assert isinstance(received.message, CStoreRQ)
+        known = None if received.sink is None else self._sinks.get(received.sink)
+        member = known or self._whose(association, received.message.affected_sop_instance_uid)
+        await member.store.perform(association, received)
+
+    def _established(self, association: Association) -> None:
+        assert association.request is not None
+        calling = str(association.request.calling_ae_title)
+        if all(calling != member.settings.ae_title for member in self._members):
+            self._associations.add(association)
+            for member in self._members:
+                member.accepted += member.admits(association)
+
+    def _association_ended(self, association: Association, _error: Exception | None) -> None:
+        self._associations.discard(association)
+        self._ended.unpark_all()
+
+    def _turned_away(self, request: AAssociateRQ, rejection: AAssociateRJ, address: str) -> None:
+        calling, called = quote(request.calling_ae_title), quote(request.called_ae_title)
+        why = explain_rejection(rejection.result, rejection.source, rejection.reason)
+        for member in self._members:
+            if len(member.rejected) < MAX_REJECTIONS:
+                member.rejected.append(f"{calling!r} at {address} called {called!r}: {why}")
+
+
+@asynccontextmanager
+async def receiving(
+    settings: ReceiverSettings, *, store: Operation, expected: Collection[str]
+) -> AsyncIterator[Receiver]:
+    """Receive for one retrieval. ConfigurationError when the port can't be had, or does not answer us."""
+    shared = SharedReceiver(settings.host, settings.port, settings.max_pdu_length)
+    failure: Exception | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shared.serve)
+            try:
+                async with shared.joined(settings, store, expected) as receiver:
+                    yield receiver
+                    await shared.wait_for_releases()
+            except Exception as error:  # it leaves by itself, not in the nursery's group
+                failure = error
+            nursery.cancel_scope.cancel()
+    finally:
+        shared.close()
+    if failure is not None:
+        raise failure
 
 
 def _addresses_of(host: str) -> set[str]:
@@ -167,18 +261,14 @@ def _addresses_of(host: str) -> set[str]:
         return set()
 
 
-async def _check(receiver: Receiver) -> None:
-    host = receiver.settings.host
-    title = receiver.settings.ae_title
+async def echo_problem(host: str, port: int, ae_title: str) -> str:
+    """Ask who listens on a port of this machine, under our title and by it; "" when it answers with success."""
     target = LOOPBACK if host in ("", "0.0.0.0") else "::1" if host == "::" else host
-    us = Peer(host=target, port=receiver.port, ae_title=title, calling_ae_title=title)
-    problem = "it gave no answer"
+    us = Peer(host=target, port=port, ae_title=ae_title, calling_ae_title=ae_title)
     with trio.move_on_after(ECHO_PATIENCE):
         try:
             async with associate(us, (VERIFICATION_CONTEXT,)) as association:
-                if (await echo(association)).status == 0:
-                    return
-                problem = "it was refused"
+                return "" if (await echo(association)).status == 0 else "it was refused"
         except AssociationError as error:
-            problem = str(error)
-    raise ConfigurationError(f"our receiver on port {receiver.port} does not answer a C-ECHO of ours: {problem}")
+            return str(error)
+    return "it gave no answer"

@@ -72,7 +72,9 @@ class RetrieveReport:
             return EXIT_NO_INPUT
         counts = self.counts
         is_short = any(counts[outcome] for outcome in _WORDS)
-        unlisted = [target for target in retriever.targets if target.instances is None]
+        unlisted = [each for each in retriever.targets if each.instances is None]
+        if unlisted and not is_short and all(retriever.is_believed(each) for each in unlisted):
+            return EXIT_DONE
         if unlisted and any(attempt.error is not None or attempt.status for attempt in retriever.attempts):
             is_short = True
         if counts[Arrival.ARRIVED]:
@@ -108,6 +110,8 @@ class RetrieveReport:
             rate = tally.octets / seconds / MEGABYTE
             line += f": {tally.octets / MEGABYTE:,.1f} MB in {duration(seconds)}, {rate:,.1f} MB/s"
         yield line
+        if any(map(self._retriever.is_believed, self._retriever.targets)):
+            yield "The archive does not list its instances: what our server received was counted by the archive alone."
 
     def write(self, path: Path) -> None:
         """Every instance to `path`: CSV if its name ends so, else JSON. ConfigurationError."""

@@ -6,7 +6,8 @@ are counted against the instances that the archive listed, and when they stop co
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import trio
 
@@ -24,20 +25,20 @@ from dulcet.services.get import STORAGE_BY_USE, get, get_contexts, receivable
 from dulcet.services.move import move, move_contexts
 from dulcet.services.querying.query_models import Level, Model
 from dulcet.services.requestor import Peer
-from dulcet.services.retrieving.retrieve import Retrieval, SubOperations
+from dulcet.services.retrieving.retrieve import Retrieval
 from dulcet.station.events import Event
 from dulcet.station.query.asking import Conversation, QuerySettings, asking, associated
 from dulcet.station.query.plan import Asked
-from dulcet.station.retrieval.events import Found, ReceiverReady, RetrievalEnded, SubOperationsProgress
-from dulcet.station.retrieval.receiver import Receiver, ReceiverSettings, receiving
+from dulcet.station.retrieval.attempts import GET, MOVE, WAYS, Attempt
+from dulcet.station.retrieval.events import Found, ReceiverReady, SubOperationsProgress
+from dulcet.station.retrieval.receiver import receiving
+from dulcet.station.retrieval.reception import Receive, ReceiverSettings, Reception
 from dulcet.station.retrieval.survey import survey
 from dulcet.station.retrieval.tally import Tally
 from dulcet.station.retrieval.targets import NOTHING, Target, retrieval_models
 
-MOVE, GET = "C-MOVE", "C-GET"
 LOOK_SECONDS = 0.5  # between two looks at an object that is on its way when the grace is over
 MAX_LOST_ASSOCIATIONS = 2  # one after the other, without a request that ended well between them
-WAYS = {"auto": (MOVE, GET), "move": (MOVE,), "get": (GET,)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,41 +64,6 @@ class RetrieveOptions:
     """Storage SOP classes to propose for C-GET, instead of those that were found."""
 
 
-@dataclass(kw_only=True, slots=True)
-class Attempt:
-    """One request for one target, and how it ended."""
-
-    way: str
-    target: Target
-    counts: SubOperations = field(default_factory=SubOperations)
-    """As the archive counts."""
-    status: int | None = None
-    """Of the final response, if there was one."""
-    error: DulcetError | None = None
-    """A failure of the operation or of the association."""
-    failed_instances: tuple[str, ...] = ()
-    receivable: int | None = None
-    """C-GET: the SOP classes that the archive agreed to send."""
-    is_cancelled: bool = False
-    is_empty: bool = False
-    """The archive says: success, and nothing sent."""
-
-    def event(self, peer: str) -> RetrievalEnded:
-        """How it ended."""
-        counts, status = self.counts, self.status
-        return RetrievalEnded(
-            peer=peer,
-            service=self.way,
-            what=str(self.target),
-            status=None if status is None else f"{status:04X}H",
-            completed=counts.completed,
-            failed=counts.failed,
-            warning=counts.warning,
-            failed_instances=self.failed_instances or None,
-            explanation=None if self.error is None else str(self.error),
-        )
-
-
 class Retriever:
     """Retrieves from one archive into `store`, which `tally` watches. `report` gets every event."""
 
@@ -111,13 +77,16 @@ class Retriever:
         store: Operation,
         tally: Tally,
         report: Callable[[Event], None],
+        receive: Receive | None = None,
     ) -> None:
+        """`receive` has what a C-MOVE sends received; None: by a receiver of our own, into `store`."""
         self._peer = peer
         self._options = options
         self._how = how
         self._queries = queries
         self._store = store
         self._report = report
+        self._receive = receive or partial(receiving, store=store, expected=tally.expected)
         self._under_way: list[Retrieval] = []
         self._queue: deque[Target] = deque()
         self.tally = tally
@@ -125,8 +94,8 @@ class Retriever:
         """What there is to retrieve, once it is known."""
         self.attempts: list[Attempt] = []
         """Every request, in the order in which they ended."""
-        self.receiver: Receiver | None = None
-        """Our storage SCP, once it listens; its counters stay when it is gone."""
+        self.receiver: Reception | None = None
+        """Who receives for us, once it listens; its counters stay when it is gone."""
         self.not_received: DulcetError | None = None
         """Why there is no receiver."""
         self.is_cancelled = False
@@ -136,8 +105,17 @@ class Retriever:
 
         Cancelled, what has arrived is stored and stays.
         """
+        await self.bring(await self.survey(asked))
+
+    async def survey(self, asked: Asked) -> list[Target]:
+        """What the archive has of it. Errors: those of the association, and of the first query."""
         async with asking(self._peer, asked.level, self._queries, self._how) as ask:
-            self.targets = await survey(ask, asked)
+            return await survey(ask, asked)
+
+    async def bring(self, targets: list[Target]) -> None:
+        """Retrieve these; of errors `attempts` tells. Cancelled, what has arrived is stored and stays."""
+        self.targets = targets
+        self.tally.expected.update(uid for target in targets for uid in target.instances or ())
         self._report_found()
         for way in WAYS[self._options.via]:
             left = [target for target in self.targets if not self._is_settled(target)]
@@ -159,7 +137,7 @@ class Retriever:
 
     def _is_settled(self, target: Target) -> bool:
         """Whether there is no use in another way: all of it is here, or at least some, so the way works."""
-        if self.tally.has_all(target):
+        if self.tally.has_all(target) or self.is_believed(target):
             return True
         tried = [attempt for attempt in self.attempts if attempt.target is target]
         return bool(tried) and self.tally.has_any(target)
@@ -178,11 +156,9 @@ class Retriever:
             max_pdu_length=self._how.max_pdu_length,
         )
         try:
-            async with receiving(settings, self._store) as self.receiver:
-                ready = ReceiverReady(
-                    ae_title=settings.ae_title, address=self.receiver.address, port=self.receiver.port
-                )
-                self._report(ready)
+            async with self._receive(settings) as self.receiver:
+                title, receiver = settings.ae_title, self.receiver
+                self._report(ReceiverReady(ae_title=title, address=receiver.address, port=receiver.port))
                 await self._lanes(MOVE, targets)
                 await self._await_arrivals(targets)
         except ConfigurationError as error:
@@ -209,6 +185,8 @@ class Retriever:
             target = attempt.target
             if attempt.way != MOVE or attempt.error is not None or attempt.is_cancelled or id(target) not in wanted:
                 continue
+            if target.instances is None and not self._sees_all():
+                continue
             here = self.tally.here(target)
             sent = attempt.counts.completed + attempt.counts.warning
             if attempt.status == SUCCESS and not sent:
@@ -217,6 +195,16 @@ class Retriever:
                 sent = min(sent, len(target.instances))
             count += max(sent - here, 0)
         return count
+
+    def _sees_all(self) -> bool:
+        """Whether we are told of everything that comes: a server of ours is only looked at for what was listed."""
+        return self.receiver is None or self.receiver.is_ours
+
+    def is_believed(self, target: Target) -> bool:
+        """Whether there is nothing but the archive's word for a target, and it says that it sent all of it."""
+        done = [each for each in self.attempts if each.target is target and each.way == MOVE]
+        is_done = any(each.error is None and not each.status and not each.counts.failed for each in done)
+        return target.instances is None and is_done and not self._sees_all()
 
     # C-GET ----------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from dulcet.services.retrieving.retrieve import Retrieval, SubOperations
 from dulcet.station.events import Event
 from dulcet.station.query.asking import Conversation, associated
 from dulcet.station.query.plan import Asked
+from dulcet.station.retrieval.attempts import GET, MOVE, Attempt
 from dulcet.station.retrieval.events import SubOperationsProgress
-from dulcet.station.retrieval.retriever import GET, MOVE, Attempt, accepted_model
+from dulcet.station.retrieval.retriever import accepted_model
 from dulcet.station.retrieval.targets import check_retrieval, retrieval_models, target_of
 from dulcet.ul.items import Item, PresentationContextRQ, SOPClassExtendedNegotiation
 

@@ -58,6 +58,7 @@ def _target(match: Match, asked: Asked, count: int | None) -> Target | None:
 async def _with_instances(ask: Asking, target: Target) -> Target:
     """The target with its instances; as it is when the archive does not list them."""
     instances: dict[str, str] = {}
+    series_of: dict[str, str] = {}
     within = Asked(level=Level.SERIES, patient_id=_patient(ask, target), study=target.study, is_bare=True)
     try:
         series = list(target.series)
@@ -68,7 +69,9 @@ async def _with_instances(ask: Asking, target: Target) -> Target:
                 return target
             wanted = replace(within, level=Level.IMAGE, series=(uid,), keys={SOP_CLASS_UID: ""})
             for match in await _matches(ask, wanted):
-                instances |= _instance(match)
+                instance = _instance(match)
+                instances |= instance
+                series_of |= dict.fromkeys(instance, uid)
     except OperationFailedError:
         return target
     return replace(
@@ -76,6 +79,7 @@ async def _with_instances(ask: Asking, target: Target) -> Target:
         instances=frozenset(instances),
         count=len(instances),
         sop_classes=frozenset(filter(None, instances.values())),
+        series_of=series_of,
     )
 
 
@@ -99,6 +103,7 @@ async def _images(ask: Asking, asked: Asked) -> list[Target]:
             instances=frozenset(instances),
             count=len(instances),
             sop_classes=frozenset(filter(None, instances.values())),
+            series_of=dict.fromkeys(instances, series),
         )
         for (patient_id, study, series), instances in found.items()
         if instances

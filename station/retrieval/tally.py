@@ -35,6 +35,8 @@ class Tally:
     """SOP Instance UID, raw -> why we did not store it."""
     failed: dict[str, str] = field(default_factory=dict)
     """SOP Instance UID -> what the archive said of it."""
+    expected: set[str] = field(default_factory=set)
+    """The SOP Instance UIDs that were promised."""
     octets: int = 0
     """Of all that arrived."""
     last_sign: float = 0.0
@@ -55,18 +57,27 @@ class Tally:
             )
             self.report(refused)
         else:
-            self.octets += 0 if uid in self.arrived else outcome.octets
-            self.arrived[uid] = Arrived(outcome.octets, str(outcome.path), sop_class)
-            self.refused.pop(uid, None)
-            arrived = InstanceResult(
+            self._arrived(uid, Arrived(outcome.octets, str(outcome.path), sop_class))
+        self.sign()
+
+    def found(self, uid: str, arrived: Arrived) -> None:
+        """An instance is stored here, whoever received it."""
+        self._arrived(uid, arrived)
+        self.sign()
+
+    def _arrived(self, uid: str, arrived: Arrived) -> None:
+        self.octets += 0 if uid in self.arrived else arrived.octets
+        self.arrived[uid] = arrived
+        self.refused.pop(uid, None)
+        self.report(
+            InstanceResult(
                 sop_instance_uid=uid,
                 outcome=Arrival.ARRIVED,
-                sop_class_uid=sop_class,
-                path=str(outcome.path),
-                octets=outcome.octets,
+                sop_class_uid=arrived.sop_class_uid,
+                path=arrived.path,
+                octets=arrived.octets,
             )
-            self.report(arrived)
-        self.sign()
+        )
 
     def sign(self) -> None:
         """Something happened: the retrieval is alive."""

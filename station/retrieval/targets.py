@@ -1,7 +1,8 @@
 """What a C-MOVE or C-GET asks for: unique keys, and what is known of the instances behind them (PS3.4 C.4.2.1.4)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from dulcet.errors import ConfigurationError
 from dulcet.services.querying.identifiers import QUERY_RETRIEVE_LEVEL, Keys
@@ -19,6 +20,8 @@ from dulcet.services.querying.query_models import (
 from dulcet.station.query.check import retrieval_objections
 from dulcet.station.query.plan import Asked
 
+MAX_IMAGES = 100  # in one request: 6.5 kB of UIDs; archives give up on long lists
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
@@ -35,6 +38,8 @@ class Target:
     """How many instances the archive says it has; None when it did not say."""
     sop_classes: frozenset[str] = field(default_factory=frozenset)
     """Their SOP classes, as far as the archive named them."""
+    series_of: Mapping[str, str] = field(default_factory=dict)
+    """SOP Instance UID -> Series Instance UID, of those that were listed."""
 
     def keys(self, model: Model) -> Keys:
         """The identifier of a request in `model`."""
@@ -60,6 +65,31 @@ class Target:
 
 NOTHING = Target(level=Level.STUDY, instances=frozenset(), count=0)
 """Stands where a target will."""
+
+
+def still_to_ask(target: Target, wanted: Collection[str]) -> list[Target]:
+    """Targets for the instances `wanted` of one that was listed: the target itself when that is all of it, else whole
+    series where all of a series is wanted, and the images by name where only some are."""
+    assert target.instances is not None
+    if target.instances <= set(wanted):
+        return [target]
+    by_series: defaultdict[str, list[str]] = defaultdict(list)
+    for uid in sorted(target.instances):
+        by_series[target.series_of.get(uid, "")].append(uid)
+    return [part for series, uids in by_series.items() for part in _of_series(target, series, uids, set(wanted))]
+
+
+def _of_series(target: Target, series: str, uids: Sequence[str], wanted: Collection[str]) -> Iterator[Target]:
+    asked_for = [uid for uid in uids if uid in wanted]
+    if not asked_for:
+        return
+    place = replace(target, series=(series,) if series else target.series)
+    if len(asked_for) == len(uids) and series and target.level is not Level.IMAGE:
+        yield replace(place, level=Level.SERIES, instances=frozenset(uids), count=len(uids))
+        return
+    for start in range(0, len(asked_for), MAX_IMAGES):
+        images = tuple(asked_for[start : start + MAX_IMAGES])
+        yield replace(place, level=Level.IMAGE, images=images, instances=frozenset(images), count=len(images))
 
 
 def target_of(asked: Asked) -> Target:

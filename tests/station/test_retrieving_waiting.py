@@ -12,7 +12,8 @@ from dulcet.services.requestor import Peer
 from dulcet.services.retrieving.retrieve import SubOperations
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.query.asking import Conversation, QuerySettings
-from dulcet.station.retrieval.retriever import Attempt, RetrieveOptions, Retriever
+from dulcet.station.retrieval.attempts import Attempt
+from dulcet.station.retrieval.retriever import RetrieveOptions, Retriever
 from dulcet.station.retrieval.tally import Tally
 from dulcet.station.retrieval.targets import Target
 
@@ -23,6 +24,7 @@ PEER = Peer(host="pacs.example", port=104, ae_title="PACS")
 @dataclass
 class Receiver:
     is_busy: bool = False
+    is_ours: bool = True
 
     def is_receiving(self):
         return self.is_busy
