@@ -7,7 +7,7 @@ import click
 
 from dulcet.commands.options import FILE
 from dulcet.errors import ConfigurationError
-from dulcet.station.book.configuration import node_book_path
+from dulcet.station.book.configuration import node_book_path, state_path
 from dulcet.station.terminal import moves_cursor
 
 
@@ -31,7 +31,15 @@ def tui(directory: Path, light: bool) -> int:
     if not (moves_cursor(sys.stdout) and sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("dulcet tui needs a terminal; `dulcet status` and `dulcet queue list` don't")
     from dulcet.station.tui.children import Children
-    from dulcet.station.tui.sources import BookNodes, Sources
+    from dulcet.station.tui.sources import BookNodes, QueueJobs, ReportedProcesses, Sources
 
-    sources = Sources(commands=Children(), nodes=BookNodes(node_book_path()), directory=directory)
-    return Workstation(sources, theme=LIGHT if light else DARK).run() or 0
+    state = state_path()
+    sources = Sources(
+        commands=Children(),
+        nodes=BookNodes(node_book_path()),
+        jobs=QueueJobs(state, lambda text: station.warn(text)),
+        processes=ReportedProcesses(state / "processes"),
+        directory=directory,
+    )
+    station = Workstation(sources, theme=LIGHT if light else DARK)
+    return station.run() or 0

@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
@@ -16,15 +17,19 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
 
+from dulcet.escape import legible
 from dulcet.station.book.nodes import Node
 from dulcet.station.tui.children import Children
 from dulcet.station.tui.help_screen import HelpScreen
 from dulcet.station.tui.nodes_pane import NodesPane
 from dulcet.station.tui.pane import Pane, key
 from dulcet.station.tui.query_pane import QueryPane
+from dulcet.station.tui.queue_pane import QueuePane
 from dulcet.station.tui.sources import Sources
+from dulcet.station.tui.status_pane import StatusPane
 
 ROOMY_COLUMNS = 100
+WARNING_SECONDS = 20.0
 DARK, LIGHT = "textual-dark", "textual-light"
 
 
@@ -32,7 +37,7 @@ class Workstation(App[int]):
     """Runs until it is left; children that still run are ended then."""
 
     TITLE = "dulcet"
-    PANES: ClassVar[tuple[type[Pane], ...]] = (NodesPane, QueryPane)
+    PANES: ClassVar[tuple[type[Pane], ...]] = (NodesPane, QueryPane, QueuePane, StatusPane)
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             key(f"{number},f{number}", f"go({number})", pane.TITLE, tip=f"The screen {pane.TITLE}", show=False)
@@ -95,10 +100,15 @@ class Workstation(App[int]):
 
     def nodes_changed(self, nodes: Sequence[Node]) -> None:
         """The book was read: who offers nodes offers these."""
-        self.screen_stack[0].query_one(QueryPane).offer(nodes)
+        screen = self.screen_stack[0]
+        screen.query_one(QueryPane).offer(nodes)
+        screen.query_one(QueuePane).offer(nodes)
 
-    def queue_changed(self) -> None:
-        """A job was queued."""
+    def warn(self, text: str) -> None:
+        """Show a sentence on top of everything, from any thread."""
+        if self._loop is not None:
+            show = partial(self.notify, legible(text, 500), severity="error", timeout=WARNING_SECONDS, markup=False)
+            self._loop.call_soon_threadsafe(show)
 
     # Keys -----------------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import Static
 
 from dulcet.errors import DulcetError
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from dulcet.station.tui.application import Workstation
 
 T = TypeVar("T")
+
+
+def station_of(widget: Widget) -> "Workstation":
+    """The application, by its own type."""
+    return cast("Workstation", widget.app)
 
 
 class Pane(Vertical):
@@ -35,7 +43,7 @@ class Pane(Vertical):
     @property
     def station(self) -> "Workstation":
         """The application, by its own type."""
-        return cast("Workstation", self.app)
+        return station_of(self)
 
     def says(self) -> Static:
         """The line, to be composed."""
@@ -56,16 +64,47 @@ class Pane(Vertical):
 
 
 async def beside(read: Callable[[], T]) -> tuple[T | None, str]:
-    """(what `read` returns, "") from a thread; (None, a sentence) when it fails in a way that is no fault of ours."""
+    """(what `read` returns, "") from a thread; (None, a sentence) when it fails in a way that is no fault of ours.
+
+    The thread is a daemon: a database that is locked for long keeps nobody from leaving.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[tuple[T | None, str]] = loop.create_future()
+
+    def settle(outcome: tuple[T | None, str] | BaseException) -> None:
+        if result.done():  # nobody waits any more
+            return
+        if isinstance(outcome, BaseException):
+            result.set_exception(outcome)
+        else:
+            result.set_result(outcome)
+
+    def run() -> None:
+        try:
+            outcome: tuple[T | None, str] | BaseException = _told(read)
+        except BaseException as error:
+            outcome = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=run, daemon=True, name="dulcet-tui-reader").start()
+    return await result
+
+
+def _told(read: Callable[[], T]) -> tuple[T | None, str]:
     try:
-        return await asyncio.to_thread(read), ""
-    except DulcetError as error:
-        return None, legible(str(error), MAX_SENTENCE_CHARACTERS)
-    except sqlite3.Error as error:
-        return None, f"the database can't be read: {legible(str(error), MAX_SENTENCE_CHARACTERS)}"
-    except OSError as error:
+        return read(), ""
+    except (DulcetError, sqlite3.Error, OSError) as error:
+        return None, sentence(error)
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, safe to show."""
+    if isinstance(error, OSError):
         where = f"{legible(str(error.filename), 200)}: " if error.filename else ""
-        return None, f"{where}{error.strerror or error}"
+        return f"{where}{error.strerror or error}"
+    text = legible(str(error), MAX_SENTENCE_CHARACTERS)
+    return f"the database can't be read: {text}" if isinstance(error, sqlite3.Error) else text
 
 
 def key(keys: str, action: str, says: str, *, tip: str = "", show: bool = True, shown_as: str = "") -> BindingType:

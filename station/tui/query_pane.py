@@ -230,7 +230,6 @@ class QueryPane(Pane):
         answer = await self.station.sources.commands.run(*words)
         images = "" if item.images is None else f" ({count(item.images, 'image')})"
         self.say_how(answer, f"queued{images}: the screen Queue shows how it goes")
-        self.station.queue_changed()
 
 
 def _label(item: Item, style: str = "") -> Text:

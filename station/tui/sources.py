@@ -1,19 +1,61 @@
-"""What the screens read, and what they act through: the seams at which a test puts its own."""
+"""What the screens read, and what they act through: the seams at which a test puts its own.
 
-from dataclasses import dataclass
+Everything that reads is synchronous and is called in threads. What goes wrong is a DulcetError, an sqlite3.Error or an
+OSError, and becomes a sentence on the screen.
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
+from dulcet.station.monitor.process_report import ProcessReport
+from dulcet.station.queue.job_store import JobStore
+from dulcet.station.queue.jobs import (
+    InstanceState,
+    Job,
+    JobEvent,
+    JobInstance,
+    JobState,
+    QueueSummary,
+    Wish,
+)
+from dulcet.station.queue.sqlite_store import has_queue, open_queue
 from dulcet.station.tui.children import Commands
 
 
 class Nodes(Protocol):
-    """The node book. Synchronous, called in threads."""
+    """The node book."""
 
     def read(self) -> tuple[list[Node], list[str]]:
         """Every node in order, and a sentence for each that is at fault. ConfigurationError when it can't be read."""
+
+
+class Jobs(Protocol):
+    """The part of a `JobStore` that the screens need; what each does stands there."""
+
+    def version(self) -> Hashable: ...
+    def jobs(self, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]: ...
+    def job(self, job: int) -> Job | None: ...
+    def instances(
+        self, job: int, state: InstanceState | None = None, after: int = 0, limit: int = 1000
+    ) -> list[JobInstance]: ...
+    def events(self, job: int, after: int = 0, limit: int = 1000) -> list[JobEvent]: ...
+    def summary(self) -> QueueSummary: ...
+    def request(self, job: int, wish: Wish) -> JobState: ...
+    def resume(self, job: int) -> None: ...
+    def retry(self, job: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Processes(Protocol):
+    """What runs on this machine."""
+
+    def read(self) -> Sequence[ProcessReport]:
+        """Every process of dulcet that tells of itself, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +69,91 @@ class BookNodes:
         return NodeBook.read(self.path).nodes()
 
 
+@dataclass(frozen=True, slots=True)
+class ReportedProcesses:
+    """The process files of a directory."""
+
+    directory: Path
+
+    def read(self) -> Sequence[ProcessReport]:
+        """See `Processes`."""
+        from dulcet.station.monitor.process_file import read_processes
+
+        return read_processes(self.directory)
+
+
+@dataclass(slots=True)
+class QueueJobs:
+    """The queue of a state directory. A queue that isn't there yet is an empty one, and is not made by looking."""
+
+    directory: Path
+    warn: Callable[[str], None]
+    """Told, in a thread, when a damaged file was set aside."""
+    _store: JobStore | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def version(self) -> Hashable:
+        """See `JobStore`; so are the others."""
+        store = self._opened()
+        return None if store is None else store.version()
+
+    def jobs(self, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]:
+        store = self._opened()
+        return [] if store is None else store.jobs(states, limit)
+
+    def job(self, job: int) -> Job | None:
+        store = self._opened()
+        return None if store is None else store.job(job)
+
+    def instances(
+        self, job: int, state: InstanceState | None = None, after: int = 0, limit: int = 1000
+    ) -> list[JobInstance]:
+        store = self._opened()
+        return [] if store is None else store.instances(job, state, after, limit)
+
+    def events(self, job: int, after: int = 0, limit: int = 1000) -> list[JobEvent]:
+        store = self._opened()
+        return [] if store is None else store.events(job, after, limit)
+
+    def summary(self) -> QueueSummary:
+        store = self._opened()
+        return QueueSummary(jobs={}, oldest_due_at=None, retries=0, is_held=False) if store is None else store.summary()
+
+    def request(self, job: int, wish: Wish) -> JobState:
+        return self._needed().request(job, wish)
+
+    def resume(self, job: int) -> None:
+        self._needed().resume(job)
+
+    def retry(self, job: int) -> None:
+        self._needed().retry(job)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    def _needed(self) -> JobStore:
+        store = self._opened()
+        if store is None:
+            raise FileNotFoundError(2, "there is no queue", str(self.directory))
+        return store
+
+    def _opened(self) -> JobStore | None:
+        with self._lock:
+            if self._store is None and has_queue(self.directory):
+                self._store = open_queue(self.directory, self.warn)
+            return self._store
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
     """All of them."""
 
     commands: Commands
     nodes: Nodes
+    jobs: Jobs
+    processes: Processes
     directory: Path
     """Where retrieved objects go: the vault."""

@@ -22,6 +22,8 @@ class Column(NamedTuple):
     drop: int = 0
     """Where the terminal is too narrow the columns with the highest are left out first; 0 never is."""
     is_right: bool = False
+    keeps_end: bool = False
+    """What is too long is cut at its beginning: paths."""
 
 
 class Row(NamedTuple):
@@ -109,5 +111,8 @@ class Table(DataTable[Text]):
         text = value.copy() if isinstance(value, Text) else Text(value)
         text.no_wrap = True
         text.justify = "right" if self._columns[index].is_right else "left"
+        too_long = text.cell_len - width
+        if self._columns[index].keeps_end and too_long > 0:
+            text = Text("…", no_wrap=True) + text[too_long + 1 :]
         text.truncate(width, overflow="ellipsis")
         return text

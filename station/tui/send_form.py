@@ -1,0 +1,143 @@
+"""Which files to send, and to whom."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Button, Footer, Input, Label, Select, Static
+
+from dulcet.station.book.nodes import Node
+from dulcet.station.tui.dialogs import MODAL_CSS
+from dulcet.station.tui.pane import beside
+
+MAX_ENTRIES = 20_000  # of a folder that are looked at
+
+
+def completed(text: str) -> str | None:
+    """The first path, by the alphabet, that begins as `text` does; a folder with a slash at its end. Synchronous."""
+    expanded = os.path.expanduser(text)
+    folder, beginning = os.path.split(expanded)
+    best: os.DirEntry[str] | None = None
+    try:
+        with os.scandir(folder or ".") as entries:
+            for _, entry in zip(range(MAX_ENTRIES), entries, strict=False):
+                name = entry.name
+                if not name.startswith(beginning) or not name.isprintable() or (name[0] == "." and not beginning):
+                    continue
+                if best is None or name < best.name:
+                    best = entry
+        if best is None:
+            return None
+        return text + best.name[len(beginning) :] + ("/" if best.is_dir() else "")
+    except OSError:
+        return None
+
+
+class PathSuggester(Suggester):
+    """What a path may be going to be."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """See `completed`."""
+        return (await beside(lambda: completed(value)))[0] if value else None
+
+
+class PathInput(Input):
+    """Tab takes what is suggested; when nothing is, it goes to the next field."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", key_display="Tab")]
+
+    def action_complete(self) -> None:
+        """See above."""
+        if self._suggestion and self._suggestion != self.value:
+            self.action_cursor_right()
+        else:
+            self.screen.focus_next()
+
+
+class SendForm(ModalScreen[tuple[str, str] | None]):
+    """Returns (the node's name, the path); None when nothing is to be sent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Cancel", key_display="Esc"),
+        Binding("ctrl+s", "send", "Send", key_display="^s"),
+    ]
+    DEFAULT_CSS = (
+        MODAL_CSS.format(name="SendForm")
+        + """
+    SendForm Horizontal { height: 1; }
+    SendForm Label { width: 8; }
+    SendForm Input { width: 1fr; }
+    SendForm Select { width: 30; }
+    SendForm .fault { color: $text-error; height: auto; }
+    SendForm .buttons { height: 1; align-horizontal: right; margin-top: 1; }
+    SendForm Button { margin-left: 2; }
+    """
+    )
+
+    def __init__(self, nodes: Sequence[Node], path: str = "", what: str = "") -> None:
+        super().__init__()
+        self._names = [node.name for node in nodes]
+        self._path = path
+        self._what = what
+
+    def compose(self) -> ComposeResult:
+        """What, and to whom."""
+        with Vertical(classes="box") as box:
+            box.border_title = Text("Send" if not self._what else "Forward")
+            with Horizontal():
+                yield Label("What")
+                if self._what:
+                    yield Static(self._what, markup=False)
+                else:
+                    hint = "a file, a folder with all below it, a DICOMDIR, a zip file"
+                    yield PathInput(placeholder=hint, suggester=PathSuggester(), id="path", compact=True)
+            with Horizontal():
+                yield Label("To")
+                value = self._names[0] if len(self._names) == 1 else Select.NULL
+                names = [(name, name) for name in self._names]
+                yield Select[str](names, prompt="choose a node", value=value, id="to", compact=True)
+            yield Static("", classes="fault", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button("Send", id="send", variant="primary", compact=True)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_input_submitted(self) -> None:
+        """Enter goes on to the node, if there is one to be chosen."""
+        if self.query_one("#to", Select).value is Select.NULL:
+            self.query_one("#to", Select).focus()
+        else:
+            self.action_send()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """By mouse, or by Enter."""
+        if event.button.id == "send":
+            self.action_send()
+        else:
+            self.dismiss(None)
+
+    def action_send(self) -> None:
+        """Leave with what was entered, or say what is wrong."""
+        path = self._path if self._what else self.query_one("#path", Input).value.strip()
+        node = self.query_one("#to", Select).value
+        path = os.path.abspath(os.path.expanduser(path)) if path and not self._what else path
+        fault = ""
+        if not path:
+            fault = "What should be sent?"
+        elif not self._what and not Path(path).exists():
+            fault = "There is no such file or folder."
+        elif not isinstance(node, str):
+            fault = "To which node? Enter one in the screen Nodes." if not self._names else "To which node?"
+        self.query_one(".fault", Static).update(Text(fault))
+        if not fault and isinstance(node, str):
+            self.dismiss((node, path))
