@@ -73,8 +73,8 @@ def _set(name: str, title: str, count: int, rows: int, frames: int, sop_class_ui
 
 
 SETS = (
-    _set("small", "34 kB", 2_000, 128, 1, CT_IMAGE, 5),
-    _set("slices", "526 kB", 300, 512, 1, MR_IMAGE, 5),
+    _set("small", "34 kB", 10_000, 128, 1, CT_IMAGE, 5),
+    _set("slices", "526 kB", 1_500, 512, 1, MR_IMAGE, 5),
     _set("large", "268 MB", 4, 512, 512, ENHANCED_CT_IMAGE, 3),
     _set("huge", "1.57 GB", 1, 512, 3_000, ENHANCED_MR_IMAGE, 3),
 )

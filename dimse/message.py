@@ -65,16 +65,14 @@ class Message:
 
         `error_comment` is cut to what its element holds; `values` are further fields of the response.
         """
-        response_class: Any = BY_COMMAND_FIELD[self.COMMAND_FIELD | RESPONSE_BIT]
-        names = {row.name for row in rows(response_class)}
+        response_class, repeated = _response_to(self.COMMAND_FIELD)
         given: dict[str, Any] = {
             "message_id_being_responded_to": self.message_id,
             "affected_sop_class_uid": self.sop_class_uid,
             "status": status,
         }
-        for name, source in _REPEATED:
-            if name in names:
-                given[name] = given.get(name) or getattr(self, source, None)
+        for name, source in repeated:
+            given[name] = given.get(name) or getattr(self, source, None)
         if error_comment is not None:
             comment = error_comment.encode("ascii", "replace").decode("ascii")
             given["error_comment"] = comment[:MAX_ERROR_COMMENT_CHARACTERS]
@@ -149,6 +147,14 @@ def rows(message_class: Any) -> tuple[Row, ...]:
         tag = COMMAND_DATA_SET_TYPE if each.name == "has_data_set" else TAGS[each.name]
         found.append(Row(each.name, tag, each.default is MISSING))
     return tuple(sorted(found, key=lambda row: row.tag))
+
+
+@cache
+def _response_to(command_field: int) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """The class of the response to a request, and what of `_REPEATED` it has."""
+    response_class = BY_COMMAND_FIELD[command_field | RESPONSE_BIT]
+    names = {row.name for row in rows(response_class)}
+    return response_class, tuple(pair for pair in _REPEATED if pair[0] in names)
 
 
 _Encoder = Callable[[Any], bytes]

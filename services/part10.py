@@ -9,6 +9,7 @@ import stat
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from dulcet.dimse.transfer_syntaxes import (
@@ -198,17 +199,20 @@ def encode_header(
 
     `source_ae_title` comes from a peer: it is left out unless it is 1 to 16 printable characters without a backslash.
     """
-    group = (
-        _VERSION
-        + _element(SOP_CLASS, b"UI", sop_class_uid)
-        + _element(SOP_INSTANCE, b"UI", sop_instance_uid)
-        + _element(TRANSFER_SYNTAX, b"UI", transfer_syntax_uid)
-        + _IMPLEMENTATION
-    )
+    before, after = _around_instance(sop_class_uid, transfer_syntax_uid, source_ae_title)
+    instance = _element(SOP_INSTANCE, b"UI", sop_instance_uid)
+    length = len(before) + len(instance) + len(after)
+    return b"".join((_BEFORE_GROUP_LENGTH, _LENGTH.pack(length), before, instance, after))
+
+
+@lru_cache(maxsize=256)
+def _around_instance(sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str) -> tuple[bytes, bytes]:
+    """The elements before and after Media Storage SOP Instance UID, which alone tells objects of a kind apart."""
+    after = _element(TRANSFER_SYNTAX, b"UI", transfer_syntax_uid) + _IMPLEMENTATION
     title = source_ae_title.strip(" ")
     if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:
-        group += _element(0x0016, b"AE", title)
-    return _BEFORE_GROUP_LENGTH + _LENGTH.pack(len(group)) + group
+        after += _element(0x0016, b"AE", title)
+    return _VERSION + _element(SOP_CLASS, b"UI", sop_class_uid), after
 
 
 def _element(element: int, vr: bytes, text: str) -> bytes:
