@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -53,9 +53,9 @@ class Frame:
             return [cells[start + row * stride : start + (row + 1) * stride] for row in rows]
         pick: Callable[[Cells], tuple[Any, ...]]
         pick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-        picked = (pick(cells[start + row * stride : start + (row + 1) * stride]) for row in rows)
+        picked: Iterator[Any] = (pick(cells[start + row * stride : start + (row + 1) * stride]) for row in rows)
         if isinstance(cells, bytes):
-            return list(map(bytes, picked))
+            return [bytes(row) for row in picked]
         return [array(cells.typecode, row) for row in picked]
 
 
