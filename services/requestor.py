@@ -16,6 +16,7 @@ from dulcet.errors import (
 )
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS, Limits
+from dulcet.services.pacing import Bandwidth, PacedTransport
 from dulcet.services.trace import Trace
 from dulcet.services.transport import connect
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH, Connect, Connection, Transition
@@ -59,14 +60,18 @@ async def associate(
     limits: Limits = NO_TIMERS,
     trace: Trace | None = None,
     on_transition: "Callable[[Transition], None] | None" = None,
+    bandwidth: Bandwidth | None = None,
 ) -> AsyncIterator[Association]:
     """An association with `peer`; released when the block ends, aborted when it fails or is cancelled.
 
     Errors: UnknownHostError, PeerUnavailableError, TLSError, AssociationRejectedError, AssociationAbortedError,
     ConnectionLostError, PeerProtocolError; NoAcceptedContextError when the peer accepts none of `contexts`.
-    Deadlines are the caller's cancel scopes. Memory: a receive buffer of twice `max_pdu_length`.
+    Deadlines are the caller's cancel scopes. Memory: a receive buffer of twice `max_pdu_length`. What is said keeps to
+    `bandwidth`, which several associations may share.
     """
     transport = await connect(peer.host, peer.port, peer.tls, peer.server_name)
+    if bandwidth is not None:
+        transport = PacedTransport(transport, bandwidth)
     connection = Connection(is_requestor=True, max_pdu_length=max_pdu_length, on_transition=on_transition)
     association = Association(connection, transport, limits=limits, trace=trace)
     try:

@@ -37,7 +37,7 @@ _ENCRYPTED = 0x1  # general purpose bit 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class Place:
     """Where a member lies in its archive, from the central directory."""
 
     archive: str
@@ -60,7 +60,7 @@ class _Place:
 class FileInArchive(FileToSend):
     """A DICOM file in a zip file."""
 
-    place: _Place
+    place: Place
     """Where it lies."""
 
     def open(self) -> OpenedFile:
@@ -143,7 +143,7 @@ def _examine_member(descriptor: int, archive: str, member: zipfile.ZipInfo, head
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         reason = f"it is compressed in the zip file by method {member.compress_type}; only deflated ones are read"
         return Unusable(name=name, problem=Problem.UNREADABLE, reason=reason)
-    place = _Place(
+    place = Place(
         archive=archive,
         header_offset=member.header_offset,
         method=member.compress_type,
@@ -170,14 +170,14 @@ def _examine_member(descriptor: int, archive: str, member: zipfile.ZipInfo, head
     return found
 
 
-def _in_archive(found: FileToSend, place: _Place) -> FileToSend | Unusable:
+def _in_archive(found: FileToSend, place: Place) -> FileToSend | Unusable:
     if found.header.sop_class_uid == MEDIA_STORAGE_DIRECTORY:
         reason = "it is an index; the files that it refers to are found in the zip file"
         return Unusable(name=found.name, problem=Problem.INCOMPLETE, reason=reason, is_failure=False)
     return FileInArchive(name=found.name, header=found.header, place=place)
 
 
-def _head(descriptor: int, place: _Place) -> bytes:
+def _head(descriptor: int, place: Place) -> bytes:
     packed = os.pread(descriptor, min(place.packed_octets, HEAD_OCTETS), place.content_offset(descriptor))
     if place.method == zipfile.ZIP_STORED:
         return packed
@@ -187,7 +187,7 @@ def _head(descriptor: int, place: _Place) -> bytes:
         raise NotDICOMError("the member of the zip file is damaged: it can't be inflated") from error
 
 
-def _unpack(descriptor: int, place: _Place, file: BinaryIO) -> None:
+def _unpack(descriptor: int, place: Place, file: BinaryIO) -> None:
     """Write the whole member to `file`; raise ConversionError or NotDICOMError unless it is what the directory says."""
     offset = place.content_offset(descriptor)
     crc = 0

@@ -86,6 +86,8 @@ class FileToSend:
     """What people call it. Raw: quote it."""
     header: Part10Header
     """What its File Meta Information says."""
+    modified: int | None = None
+    """Nanoseconds since 1970: when it was written last, as it was found; None when that is not known."""
 
     @property
     def size(self) -> int:
@@ -95,7 +97,7 @@ class FileToSend:
     def open(self) -> OpenedFile:
         """Open for reading.
 
-        Raises NoInputError, with a sentence, when the file has vanished, changed its size or become unreadable since it
+        Raises NoInputError, with a sentence, when the file has vanished, become another object or unreadable since it
         was found. Synchronous: a few microseconds for a file; for a member of an archive it takes as long as unpacking.
         """
         try:
@@ -107,6 +109,20 @@ class FileToSend:
             os.close(descriptor)
             raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
         return OpenedFile(descriptor, self.header.data_set_offset, self.size)
+
+    def _check(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        size = status.st_size
+        if size != self.header.file_size:
+            raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
+        if self.modified in (None, status.st_mtime_ns):
+            return
+        try:
+            is_the_same = read_header(descriptor) == self.header
+        except (NotDICOMError, OSError):
+            is_the_same = False
+        if not is_the_same:
+            raise NoInputError("it has changed: it is not the object that was found")
 
 
 def since_found(error: OSError) -> str:
@@ -139,7 +155,7 @@ def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> File
         return Unusable(name=name, problem=Problem.NOT_DICOM, reason=str(error), is_failure=is_failure)
     except OSError as error:
         return unreadable(name, error)
-    found = FileToSend(name=name, header=header)
+    found = FileToSend(name=name, header=header, modified=os.fstat(descriptor).st_mtime_ns)
     missing = _missing(header)
     if not missing and found.size % 2 and not is_deflated(header.transfer_syntax_uid):
         missing = f"it is damaged: its data set has {found.size} octets, an odd number (PS3.5 7.1)"

@@ -9,6 +9,7 @@ outcome and the report can name it.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import trio
 
@@ -26,6 +27,7 @@ from dulcet.errors import (
 from dulcet.services.association import Association
 from dulcet.services.data_sets import SEND_BUFFER_OCTETS
 from dulcet.services.limits import NO_TIMERS
+from dulcet.services.pacing import Bandwidth
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.trace import Trace
 from dulcet.station.events import (
@@ -36,6 +38,7 @@ from dulcet.station.events import (
     ContextResult,
     Event,
     Outcome,
+    StoreResult,
 )
 from dulcet.station.sending.found import FileToSend
 from dulcet.station.sending.outgoing import Outgoing
@@ -67,11 +70,28 @@ class SendOptions:
     """Seconds for the association to be made, for a response, and for a peer that doesn't read."""
     user_items: tuple[Item, ...] = ()
     """More user information: an identity."""
+    bandwidth: Bandwidth | None = None
+    """What all associations together may use; None for no limit."""
+
+
+class Custody(Protocol):
+    """Who handed the files over and keeps account of them: the queue, which has its own ways to try again."""
+
+    def settled(self, file: FileToSend, result: StoreResult) -> None:
+        """The fate of a file is known; it was reported as well."""
+
+    def given_back(self, file: FileToSend, error: AssociationError | None, *, was_begun: bool) -> None:
+        """A file that could not be sent now, for no fault of its own: nothing was reported.
+
+        `error`: how its association ended; None when the sending was ended. `was_begun`: some of it has gone out, so
+        the peer may have stored it, or broken down over it.
+        """
 
 
 class Sender:
     """Sends files to one peer. `report` gets every event; `transfer` is kept up to date for a progress display.
 
+    With a `custody` each file is either settled or given back; without one, what can't be sent is reported so.
     Memory: for each association its receive buffer and one send buffer.
     """
 
@@ -84,6 +104,7 @@ class Sender:
         *,
         trace: Trace | None = None,
         on_transition: Callable[[Transition], None] | None = None,
+        custody: Custody | None = None,
     ) -> None:
         self._peer = peer
         self._options = options
@@ -91,6 +112,8 @@ class Sender:
         self._transfer = transfer
         self._trace = trace
         self._on_transition = on_transition
+        self._custody = custody
+        self._is_ending = False
         self._queue: deque[Outgoing] = deque()
         self._under_way: dict[Outgoing, None] = {}
         self._lanes = 0
@@ -99,11 +122,15 @@ class Sender:
         self.last_failure: AssociationError | None = None
         """Why an association was not made or did not last, the last time that happened."""
 
+    def end(self) -> None:
+        """Begin no more files: `send` returns when those that are on their way have their answers."""
+        self._is_ending = True
+
     async def send(self, files: Sequence[FileToSend]) -> None:
         """Send all. Each file gets one `StoreResult`, also when cancelled; nothing is raised for what goes wrong."""
         plans = deque(plan_associations(files, convert=self._options.convert))
         try:
-            while plans:
+            while plans and not self._is_ending:
                 plan = plans.popleft()
                 self._queue = deque(Outgoing(file, self._transfer) for file in plan.files)
                 async with trio.open_nursery() as nursery:
@@ -115,14 +142,14 @@ class Sender:
             for work in [*self._under_way, *self._queue]:
                 is_out = work.pending is not None
                 outcome = Outcome.UNCONFIRMED if is_out else Outcome.NOT_SENT
-                self._report(work.result(outcome, "interrupted", exit_code=TEMPORARY))
+                self._leave(work, outcome, None)
 
     # Lanes and retries ----------------------------------------------------------------------------------------------
 
     async def _lane(self, plan: AssociationPlan) -> None:
         failures = 0
         try:
-            while self._queue:
+            while self._queue and not self._is_ending:
                 done = self._transfer.objects
                 try:
                     await self._one_association(plan)
@@ -144,11 +171,12 @@ class Sender:
     def _give_up(self, plan: AssociationPlan, error: AssociationError) -> None:
         while self._queue:
             work = self._queue.popleft()
-            reason = str(error)
             if isinstance(error, NoAcceptedContextError):
                 nothing = Negotiated(contexts={}, refused=error.refused, max_pdu_length=0)
                 reason = str(choose(work.file.header, plan.contexts, nothing, convert=self._options.convert))
-            self._report(work.result(Outcome.NOT_SENT, reason, exit_code=error.exit_code))
+                self._settled(work, work.result(Outcome.NOT_SENT, reason, exit_code=error.exit_code))
+            else:
+                self._leave(work, Outcome.NOT_SENT, error)
 
     def _try_again(self, work: Outgoing, outcome: Outcome, error: AssociationError) -> None:
         """Back into the queue, unless its attempts are used up."""
@@ -157,7 +185,22 @@ class Sender:
             work.rewind()
             self._queue.appendleft(work)
         else:
-            self._report(work.result(outcome, str(error), exit_code=error.exit_code))
+            self._leave(work, outcome, error)
+
+    def _leave(self, work: Outgoing, outcome: Outcome, error: AssociationError | None) -> None:
+        """It is not sent, or may not be: `error` says why, None that the sending was ended."""
+        if self._custody is None:
+            reason, code = ("interrupted", TEMPORARY) if error is None else (str(error), error.exit_code)
+            self._report(work.result(outcome, reason, exit_code=code))
+            return
+        was_begun = work.attempts > 0
+        work.rewind()
+        self._custody.given_back(work.file, error, was_begun=was_begun)
+
+    def _settled(self, work: Outgoing, result: StoreResult) -> None:
+        self._report(result)
+        if self._custody is not None:
+            self._custody.settled(work.file, result)
 
     # One association ------------------------------------------------------------------------------------------------
 
@@ -174,9 +217,10 @@ class Sender:
                     plan.contexts,
                     user_items=(*self._window_item(), *options.user_items),
                     max_pdu_length=options.max_pdu_length,
-                    limits=replace(NO_TIMERS, write_stall=options.timeout, response=options.timeout),
+                    limits=replace(NO_TIMERS, write_stall=self._write_seconds(), response=options.timeout),
                     trace=self._trace,
                     on_transition=self._on_transition,
+                    bandwidth=options.bandwidth,
                 ) as association:
                     patience.deadline = float("inf")
                     is_made = self._has_associated = True
@@ -225,7 +269,7 @@ class Sender:
         buffer: memoryview,
     ) -> Outgoing | None:
         """The next file, opened; what turns out not to be sendable is settled on the way."""
-        while self._queue:
+        while self._queue and not self._is_ending:
             work = self._queue.popleft()
             self._under_way[work] = None
             header = work.file.header
@@ -271,11 +315,18 @@ class Sender:
             self._queue.append(work)
             return
         del self._under_way[work]
-        self._report(work.judge(stored))
+        self._settled(work, work.judge(stored))
 
     def _settle(self, work: Outgoing, outcome: Outcome, explanation: str, exit_code: int) -> None:
         del self._under_way[work]
-        self._report(work.result(outcome, explanation, exit_code=exit_code))
+        self._settled(work, work.result(outcome, explanation, exit_code=exit_code))
+
+    def _write_seconds(self) -> float:
+        """For one buffer to get out: the peer's time to read it, and what the bandwidth takes for all of them."""
+        options = self._options
+        if options.bandwidth is None:
+            return options.timeout
+        return options.timeout + options.jobs * SEND_BUFFER_OCTETS / options.bandwidth.octets_per_second
 
     def _window_item(self) -> tuple[Item, ...]:
         if self._options.window == 1:
