@@ -103,6 +103,16 @@ def high_water_octets(pid: int) -> int:
     return int(line.split()[1]) * KIB
 
 
+def proportional_octets(pid: int) -> int:
+    """The resident memory of a living process, a page of N processes counted as 1/N (PSS); 0 where it is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    line = next((line for line in rollup.splitlines() if line.startswith("Pss:")), "Pss: 0 kB")
+    return int(line.split()[1]) * KIB
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupUsage:
     """What the processes of a group used so far."""
@@ -110,12 +120,13 @@ class GroupUsage:
     cpu_seconds: float
     """User and system time, of children that ended as well; in steps of a clock tick, 10 ms as a rule."""
     peak_octets: int
-    """The sum of the high water marks of the processes that are alive."""
+    """The high water mark of one process; of several, what they have now, pages that they share counted once (PSS)."""
 
 
 def group_usage(group: int) -> GroupUsage:
     """Usage of a server and of what it forked."""
-    ticks = peak_octets = 0
+    ticks = 0
+    members = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -125,5 +136,6 @@ def group_usage(group: int) -> GroupUsage:
             continue
         if int(fields[2]) == group:
             ticks += sum(map(int, fields[11:15]))
-            peak_octets += high_water_octets(int(entry.name))
+            members.append(int(entry.name))
+    peak_octets = high_water_octets(members[0]) if len(members) == 1 else sum(map(proportional_octets, members))
     return GroupUsage(cpu_seconds=ticks / TICKS_PER_SECOND, peak_octets=peak_octets)

@@ -66,7 +66,7 @@ def report(results: dict[str, Any], contests: list[Contest]) -> str:
     facts = ", ".join(f"{name} {value}" for name, value in results["environment"].items())
     head = (
         f"Measured {results['date'][:10]} on one machine, sender and receiver sharing its cores ({facts}). "
-        "Medians of whole processes in turns; GB are 10^9 octets. "
+        "Medians of whole processes in turns; GB are 10^9 octets; pages that processes share are counted once. "
         "The last column is dulcet's rate divided by that line's."
     )
     return "\n\n".join([head, *(table(contest) for contest in contests)]) + "\n"
