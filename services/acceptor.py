@@ -18,6 +18,7 @@ from dulcet.dimse.status import (
 )
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import AssociationAbortedError, AssociationError, AssociationRejectedError
+from dulcet.services.accounts import accepted
 from dulcet.services.admission import Admission
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Discard, Sink, open_identifier
@@ -106,6 +107,7 @@ class Acceptor:
         failure: Exception | None = None
         try:
             if await self._establish(association, was_refused):
+                accepted().opened(association)
                 self.observers.established(association)
                 established(association)
                 await self._perform_operations(association)
@@ -120,6 +122,7 @@ class Acceptor:
             if connection.state not in (State.STA1, State.STA2, State.STA13):
                 await leave(association)
             transport.close()
+            accepted().closed(association)
             self.observers.ended(association, failure)
 
     async def _establish(self, association: Association, was_refused: Callable[[], None]) -> bool:

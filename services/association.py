@@ -16,6 +16,7 @@ import trio
 from dulcet.dimse.assembly import Assembler, CommandReceived, command_values, data_values, fragment_octets
 from dulcet.dimse.messages import CCancelRQ, Message, Response, UnacceptableMessage
 from dulcet.errors import AssociationError, DecodeError, PeerProtocolError
+from dulcet.services.accounts import Activity
 from dulcet.services.data_sets import DataSetSource, IdentifierSink, Sink, open_identifier
 from dulcet.services.endings import unfinished
 from dulcet.services.fair_share import OPERATION
@@ -70,6 +71,7 @@ class Association(UpperLayer):
         """Chooses where a data set goes when its command arrives."""
         self.cancelled_operations: set[int] = set()
         """Message IDs that a C-CANCEL-RQ named."""
+        self.activity = Activity()
         self.is_ending = False
         """Whether no new request is taken."""
         self._assembler = Assembler({})
@@ -283,6 +285,7 @@ class Association(UpperLayer):
             await self._send_lock.acquire()
         try:
             self.check()
+            self.activity.said(message)
             if self.trace is not None:
                 self.trace(">", message)
             await self._send_locked(context_id, message, data_set)
@@ -356,6 +359,7 @@ class Association(UpperLayer):
         self._window_waiters.unpark_all()
 
     def _command(self, context: AcceptedContext, message: Message | UnacceptableMessage) -> None:
+        self.activity.heard(message)
         if self.trace is not None:
             self.trace("<", message)
         sink: Sink | None = None

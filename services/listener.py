@@ -102,6 +102,10 @@ class Listener:
         """Associations in force, or being negotiated after their A-ASSOCIATE-RQ."""
         return self._associated.total()
 
+    def change(self, acceptor: Acceptor, tls: ssl.SSLContext | None) -> None:
+        """Connections that come from now on are served so; those that are there go on as they are."""
+        self._acceptor, self._limits, self._tls = acceptor, acceptor.limits, tls
+
     async def serve(self) -> None:
         """Accept until `stop()`, then return when the last association has ended. Cancelled, all are aborted.
 

@@ -14,6 +14,7 @@ from dulcet.errors import (
     NoAcceptedContextError,
     TLSError,
 )
+from dulcet.services.accounts import made
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS, Limits
 from dulcet.services.pacing import Bandwidth, PacedTransport
@@ -76,12 +77,14 @@ async def associate(
     association = Association(connection, transport, limits=limits, trace=trace)
     try:
         await _establish(association, peer, contexts, user_items, max_pdu_length)
+        made().opened(association, peer)
         yield association
         await association.release()
     except BaseException:
         await leave(association)
         raise
     finally:
+        made().closed(association)
         transport.close()
 
 

@@ -85,8 +85,7 @@ class Storage:
             raise StorageError("what names the SOP instance is no UID", status=INVALID_SOP_INSTANCE)
         if not self._is_uid(sop_class_uid) or not is_valid_uid(transfer_syntax_uid):
             raise StorageError("what names the SOP class is no UID", status=SOP_CLASS_NOT_SUPPORTED)
-        if self.failed:
-            raise StorageError("the disk has failed before: nothing is stored any more", status=OUT_OF_RESOURCES)
+        self._check_disk()
         self._shelf.space.begin()
         try:
             incoming = IncomingObject(
@@ -100,6 +99,15 @@ class Storage:
             raise out_of_resources(error) from error
         self._on_their_way.add(incoming)
         return incoming
+
+    def check(self) -> None:
+        """StorageError when an object that came now could not be stored, whatever it were."""
+        self._check_disk()
+        self._shelf.space.check()
+
+    def _check_disk(self) -> None:
+        if self.failed:
+            raise StorageError("the disk has failed before: nothing is stored any more", status=OUT_OF_RESOURCES)
 
     def close(self) -> None:
         """Drop what is not finished, and let go of the directory. Harmless when repeated."""

@@ -27,6 +27,10 @@ class Transport(Protocol):
 
     peer_address: str
     """The peer's IP address; "" when there is none."""
+    octets_received: int
+    """Since it was opened; with TLS, of what is in it."""
+    octets_sent: int
+    """As `octets_received`."""
 
     def send_now(self, buffers: Buffers) -> Buffers:
         """Write what goes without waiting; what is left must be sent next. OSError when the connection is gone."""
@@ -57,6 +61,7 @@ class SocketTransport:
         sock.setblocking(False)
         self._socket = sock
         self.peer_address = peer_address
+        self.octets_received = self.octets_sent = 0
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -72,6 +77,7 @@ class SocketTransport:
                 sent = self._socket.sendmsg(buffers if len(buffers) <= _IOV_MAX else buffers[:_IOV_MAX])
             except BlockingIOError:
                 return buffers
+            self.octets_sent += sent
             total -= sent
             buffers = _after(buffers, sent) if total else ()
         return ()
@@ -84,9 +90,11 @@ class SocketTransport:
     def receive_now(self, buffer: memoryview) -> int | None:
         """See `Transport`."""
         try:
-            return self._socket.recv_into(buffer)
+            count = self._socket.recv_into(buffer)
         except BlockingIOError:
             return None
+        self.octets_received += count
+        return count
 
     async def receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
@@ -97,7 +105,7 @@ class SocketTransport:
     def try_receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
         try:
-            return self._socket.recv_into(buffer)
+            return self.receive_now(buffer) or 0
         except OSError:
             return 0
 
@@ -134,6 +142,7 @@ class StreamTransport:
     def __init__(self, stream: trio.abc.Stream, peer_address: str = "") -> None:
         self._stream = stream
         self.peer_address = peer_address
+        self.octets_received = self.octets_sent = 0
 
     def send_now(self, buffers: Buffers) -> Buffers:
         """See `Transport`: a stream can't tell, so nothing."""
@@ -141,10 +150,12 @@ class StreamTransport:
 
     async def send(self, buffers: Buffers) -> None:
         """See `Transport`."""
+        octets = b"".join(buffers)
         try:
-            await self._stream.send_all(b"".join(buffers))
+            await self._stream.send_all(octets)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionResetError(_why_broken(error)) from error
+        self.octets_sent += len(octets)
 
     def receive_now(self, buffer: memoryview) -> int | None:
         """See `Transport`: a stream can't tell."""
@@ -157,6 +168,7 @@ class StreamTransport:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise ConnectionResetError(_why_broken(error)) from error
         buffer[: len(octets)] = octets
+        self.octets_received += len(octets)
         return len(octets)
 
     def try_receive_into(self, buffer: memoryview) -> int:

@@ -35,15 +35,16 @@ class DiskSpace:
     def begin(self) -> None:
         """An object is about to come: StorageError when there is no room."""
         if self._octets_until_check <= 0 or self._clock() >= self._next_check:
-            self._check()
+            self.check()
 
     def take(self, octets: int) -> None:
         """So many octets are about to be written: StorageError when there is no room."""
         self._octets_until_check -= octets
         if self._octets_until_check < 0:
-            self._check()
+            self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Ask the file system: StorageError when there is no room."""
         try:
             status = self._file_system.statvfs(self._descriptor)
         except OSError as error:

@@ -105,6 +105,7 @@ class End:
     def __init__(self, wire: Wire, outward: Direction, inward: Direction, peer_address: str) -> None:
         self.outward = outward
         self.peer_address = peer_address
+        self.octets_received = self.octets_sent = 0
         self._wire = wire
         self._inward = inward
         self._is_closed = False
