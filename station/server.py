@@ -1,156 +1,169 @@
 """What `dulcet serve` runs: a storage SCP that says when it is ready, tells what it does, and ends gracefully."""
 
-import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from dulcet.dimse.messages import CEchoRQ, CStoreRQ
 from dulcet.dimse.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from dulcet.errors import StorageError
-from dulcet.escape import quote
+from dulcet.errors import ConfigurationError, StorageError
 from dulcet.services.acceptor import ECHO, Acceptor, Observers
-from dulcet.services.admission import Admission
 from dulcet.services.association import Association
-from dulcet.services.limits import Limits
 from dulcet.services.listener import Listener
-from dulcet.services.storage import Durability, Storage, StorageOptions, StoredObject
+from dulcet.services.storage import Durability, Storage, StoredObject
 from dulcet.services.storage_scp import storage_operation
 from dulcet.services.tls import server_context
-from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.archive.arrivals import source_of
 from dulcet.station.book.own_address import is_loopback
-from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.monitor.process_file import publish
+from dulcet.station.monitor.server_monitor import ServerMonitor
+from dulcet.station.monitor.service_manager import READY, STOPPING, keep_watchdog, notify, reloading
+from dulcet.station.server_log import Log
+from dulcet.station.server_settings import ServerSettings, TLSFiles, differences, needs_restart, taken_over
+from dulcet.station.terminal import has_hung_up, terminals
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 from dulcet.ul.reasons import explain_rejection
 
 if TYPE_CHECKING:
+    import ssl
+
     from dulcet.station.archive.archive_services import ArchiveServices
+    from dulcet.station.queue.child import QueueChild
+
+__all__ = ["Part", "ServerSettings", "TLSFiles", "run_server"]
 
 EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promised any more
+WRITTEN_SECONDS = 1.0  # for our first report, before we say that we are ready
 ONE_SIGNAL = 0.25  # seconds: who signals a whole process group reaches a worker twice, once through its parent
-MAX_LINES = 20  # for each association; a peer must not be able to fill the log
 
 
 @dataclass(frozen=True, kw_only=True)
-class TLSFiles:
-    """Our certificate and its key; `ca` signs those of the peers, None asks them for none."""
+class Part:
+    """The part that this process has in a server."""
 
-    cert: Path
-    key: Path | None
-    ca: Path | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """All that a server process needs to know."""
-
-    ae_title: str
-    host: str
-    port: int
-    admission: Admission
-    limits: Limits
-    storage: StorageOptions
-    max_pdu_length: int
-    window: int = 1
-    workers: int = 1
-    tls: TLSFiles | None = None
-    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
-    """The services beside C-STORE."""
-    as_json: bool = False
-    verbose: int = 0
-    quiet: bool = False
+    is_first: bool = True
+    """Of several processes one says that the server is ready, and does what is to be done once."""
+    family: int = 0
+    """The process that started all of them; 0: this one is alone."""
+    http_sockets: Sequence[socket.socket] = ()
+    """Where the first process serves `/metrics` and `/healthz`."""
+    read_settings: Callable[[], ServerSettings] | None = None
+    """Reads the settings again, for SIGHUP, in a thread; ConfigurationError says what is wrong with them."""
 
 
-def run_server(settings: ServerSettings, sockets: Sequence[socket.socket], *, announce: bool = True) -> int:
-    """Serve on `sockets` until SIGTERM or SIGINT; the exit code. `announce`: print the line that says ready."""
-    return trio.run(_Server(settings).run, sockets, announce)
-
-
-class Log:
-    """One line for each event on standard error, or JSON Lines on standard output; no values of data sets.
-
-    An association gets MAX_LINES; what it causes beyond is counted, not written.
-    """
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._settings = settings
-        self._written: dict[int, int] = {}
-
-    def __call__(self, event: str, about: Association | None = None, **values: Any) -> None:
-        """Write one line: peers' strings in `values` are quoted here."""
-        if about is not None:
-            count = self._written[id(about)] = self._written.get(id(about), 0) + 1
-            if count > MAX_LINES and event != "association.ended":
-                return
-            values = {"calling": _calling(about), "address": about.transport.peer_address, **values}
-            if event == "association.ended":
-                values["lines_suppressed"] = max(0, self._written.pop(id(about)) - MAX_LINES - 1) or None
-        values = {name: quote(value, 200) if isinstance(value, str) else value for name, value in values.items()}
-        self._write(event, {name: value for name, value in values.items() if value is not None})
-
-    def _write(self, event: str, values: dict[str, Any]) -> None:
-        settings = self._settings
-        if settings.as_json:
-            head = {"v": JSON_SCHEMA_VERSION, "ts": rfc3339(datetime.now(UTC)), "event": event}
-            print(json.dumps({**head, **values}), flush=True)
-        elif not settings.quiet:
-            text = " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
-            print(f"{event} {text}", file=sys.stderr, flush=True)
+def run_server(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part | None = None) -> int:
+    """Serve on `sockets` until SIGTERM or SIGINT; the exit code."""
+    return trio.run(_Server(settings, part or Part()).run, sockets)
 
 
 class _Server:
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, part: Part) -> None:
         self._settings = settings
+        self._part = part
         self._log = Log(settings)
-        self._exit_code = 0
+        self._monitor = ServerMonitor(settings, self._log, family=part.family or os.getpid())
         self._archive: ArchiveServices | None = None
+        self._queue: QueueChild | None = None
+        self._terminals = terminals()
 
-    async def run(self, sockets: Sequence[socket.socket], announce: bool) -> int:
+    async def run(self, sockets: Sequence[socket.socket]) -> int:
         """Until a signal; from now on none is lost, and none ends us without order."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            return await self._run(sockets, announce, signals)
+        with (
+            trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as ends,
+            trio.open_signal_receiver(signal.SIGHUP) as reloads,
+        ):
+            return await self._run(sockets, ends, reloads)
 
-    async def _run(self, sockets: Sequence[socket.socket], announce: bool, signals: AsyncIterator[int]) -> int:
-        settings = self._settings
-        storage = Storage(settings.storage)
+    async def _run(
+        self, sockets: Sequence[socket.socket], ends: AsyncIterator[int], reloads: AsyncIterator[int]
+    ) -> int:
+        storage = Storage(self._settings.storage)
         try:
-            self._archive = self._archive_services(is_first=announce)
+            self._archive = self._archive_services()
             listener = Listener(
                 sockets,
                 self._acceptor(storage),
-                tls=None if settings.tls is None else server_context(**vars(settings.tls)),
+                tls=self._tls(),
                 failed_handshake=lambda address, reason: self._log("tls.failed", address=address, reason=reason),
             )
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._await_signals, signals, listener, nursery.cancel_scope)
-                if self._archive is not None:
-                    nursery.start_soon(self._archive.run)
-                if announce:
+                await self._start_beside(nursery, storage, listener)
+                nursery.start_soon(self._await_ends, ends, listener, nursery.cancel_scope)
+                nursery.start_soon(self._await_reloads, reloads, storage, listener)
+                if self._part.is_first:
                     self._announce(listener)
                 await listener.serve()
+                if self._queue is not None:
+                    await self._queue.ended.wait()
                 nursery.cancel_scope.cancel()
         finally:
             storage.close()
             if self._archive is not None:
                 self._archive.close()
-        return EXIT_STORAGE_FAILED if storage.failed else self._exit_code
+        return EXIT_STORAGE_FAILED if storage.failed else 0
 
-    async def _await_signals(
-        self, signals: AsyncIterator[int], listener: Listener, everything: trio.CancelScope
-    ) -> None:
+    # Beside the associations ----------------------------------------------------------------------------------------
+
+    async def _start_beside(self, nursery: trio.Nursery, storage: Storage, listener: Listener) -> None:
+        """What goes on until the end; the first process does what is to be done once."""
+        monitor, where = self._monitor, listener.addresses
+        monitor.addresses = tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in where)
+        monitor.storing_failed = lambda: storage.failed
+        if self._archive is not None:
+            archive = self._archive
+            monitor.index_lag = lambda: archive.index_lag
+            nursery.start_soon(archive.run)
+        written = trio.Event()
+        nursery.start_soon(partial(publish, monitor.report, failed=self._not_written, written=written.set))
+        with trio.move_on_after(WRITTEN_SECONDS):  # a disk that is slow keeps nobody waiting
+            await written.wait()
+        if not self._part.is_first:
+            return
+        nursery.start_soon(keep_watchdog)
+        if self._part.http_sockets:
+            from dulcet.station.monitor.pages import http_server
+
+            nursery.start_soon(http_server(self._part.http_sockets, monitor, storage, self._settings).serve)
+        if self._settings.queue:
+            from dulcet.station.queue.child import QueueChild, queue_command
+
+            settings = self._settings
+            command = queue_command(as_json=settings.as_json, verbose=settings.verbose, quiet=settings.quiet)
+            self._queue = QueueChild(command, self._log)
+            nursery.start_soon(self._queue.run)
+
+    def _not_written(self, reason: str) -> None:
+        self._log("monitor.failed", reason=reason)
+
+    def _archive_services(self) -> "ArchiveServices | None":
+        settings = self._settings
+        if not settings.archive.is_wanted:
+            return None
+        from dulcet.station.archive.archive_services import ArchiveServices
+
+        is_first = self._part.is_first
+        return ArchiveServices(settings.archive, settings.storage, settings.ae_title, self._log, is_first=is_first)
+
+    # Signals --------------------------------------------------------------------------------------------------------
+
+    async def _await_ends(self, signals: AsyncIterator[int], listener: Listener, everything: trio.CancelScope) -> None:
         """The first signal: accept no more and finish what is in flight; the second, or the end of patience: abort."""
         async for number in signals:
             self._log("server.stopping", signal=signal.Signals(number).name, associations=listener.associations)
+            self._monitor.is_stopping = True
+            if self._part.is_first:
+                notify(STOPPING)
             listener.stop()
+            if self._queue is not None:
+                self._queue.stop()
             first = trio.current_time()
             with trio.move_on_after(self._settings.limits.grace):
                 async for _ in signals:
@@ -158,18 +171,46 @@ class _Server:
                         break
             everything.cancel()
 
-    def _archive_services(self, *, is_first: bool) -> "ArchiveServices | None":
-        settings = self._settings
-        if not settings.archive.is_wanted:
-            return None
-        from dulcet.station.archive.archive_services import ArchiveServices
+    async def _await_reloads(self, signals: AsyncIterator[int], storage: Storage, listener: Listener) -> None:
+        """SIGHUP: read the settings again; where it means that our terminal has gone, end."""
+        async for _ in signals:
+            if has_hung_up(self._terminals):
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif self._part.read_settings is not None:
+                if self._part.is_first:
+                    notify(reloading())
+                await self._reload(self._part.read_settings, storage, listener)
+                if self._part.is_first:
+                    notify(READY)
 
-        return ArchiveServices(settings.archive, settings.storage, settings.ae_title, self._log, is_first=is_first)
+    async def _reload(self, read_settings: Callable[[], ServerSettings], storage: Storage, listener: Listener) -> None:
+        """What can change does, for associations to come; what can't is named. Faulty settings change nothing."""
+        old = self._settings
+        try:
+            new = await trio.to_thread.run_sync(read_settings)
+            self._settings = taken_over(old, new)
+            listener.change(self._acceptor(storage), self._tls())
+        except ConfigurationError as error:
+            self._settings = old
+            self._log("settings.fault", reason=str(error))
+            return
+        self._log.settings = self._settings
+        changed, waiting = differences(old, self._settings), needs_restart(old, new)
+        self._log("settings.read", changed=changed or None, needs_restart=waiting or None)
+        if self._archive is not None:
+            self._archive.reload()
+
+    # Associations ---------------------------------------------------------------------------------------------------
+
+    def _tls(self) -> "ssl.SSLContext | None":
+        files = self._settings.tls
+        return None if files is None else server_context(**vars(files))
 
     def _acceptor(self, storage: Storage) -> Acceptor:
         settings, archive = self._settings, self._archive
         syntaxes = frozenset(TRANSFER_SYNTAXES)
-        operations = {CEchoRQ: ECHO, CStoreRQ: storage_operation(storage, observe=self._stored)}
+        store = self._monitor.timing(storage_operation(storage, observe=self._stored))
+        operations = {CEchoRQ: ECHO, CStoreRQ: store}
         return Acceptor(
             admission=settings.admission,
             supported=Supported(
@@ -185,16 +226,14 @@ class _Server:
             ),
             operations=operations if archive is None else {**operations, **archive.operations},
             limits=settings.limits,
-            observers=self._observers(),
+            observers=Observers(established=self._established, rejected=self._rejected, ended=self._ended),
         )
-
-    def _observers(self) -> Observers:
-        return Observers(established=self._established, rejected=self._rejected, ended=self._ended)
 
     def _established(self, association: Association) -> None:
         self._log("association.established", association, contexts=len(association.contexts))
 
     def _rejected(self, request: AAssociateRQ, rejection: AAssociateRJ, address: str) -> None:
+        self._monitor.rejected(rejection)
         self._log(
             "association.rejected",
             calling=str(request.calling_ae_title),
@@ -204,6 +243,7 @@ class _Server:
         )
 
     def _ended(self, association: Association, error: Exception | None) -> None:
+        self._monitor.ended(association)
         if association.request is None:  # it never came to an association: a port scan, a check, a rejection
             if error is not None and self._settings.verbose:
                 address = association.transport.peer_address
@@ -214,8 +254,9 @@ class _Server:
 
     def _stored(self, association: Association, request: CStoreRQ, outcome: StoredObject | StorageError) -> None:
         uid = request.affected_sop_instance_uid
+        self._monitor.stored(association, request, outcome)
         if self._archive is not None and isinstance(outcome, StoredObject):
-            self._archive.stored(outcome)
+            self._archive.stored(outcome, source_of(association, request))
         if isinstance(outcome, StorageError):
             self._log("object.refused", association, uid=uid, status=f"{outcome.status:04X}H", reason=str(outcome))
         elif outcome.is_conflict:  # acknowledged like any other, so that somebody should be told
@@ -223,32 +264,33 @@ class _Server:
         elif self._settings.verbose:
             self._log("object.stored", association, uid=uid, octets=outcome.octets)
 
+    # Ready ----------------------------------------------------------------------------------------------------------
+
     def _announce(self, listener: Listener) -> None:
         settings = self._settings
-        where = ", ".join(f"{host}:{port}" for host, port in listener.addresses)
+        where = ", ".join(self._monitor.addresses)
         tls = " with TLS" if settings.tls else ""
         line = f"{settings.ae_title} is ready on {where}{tls}, storing in {settings.storage.directory}"
         if settings.as_json:
-            self._log("server.ready", ae_title=settings.ae_title, addresses=listener.addresses, pid=os.getpid())
+            http = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in self._part.http_sockets)]
+            about = {"addresses": listener.addresses, "http": http or None, "pid": os.getpid()}
+            self._log("server.ready", None, ae_title=settings.ae_title, **about)
         else:
             print(line, flush=True)
-        for warning in self._warnings():
+        for warning in _warnings(settings):
             print(f"dulcet: {warning}", file=sys.stderr, flush=True)
-
-    def _warnings(self) -> list[str]:
-        settings = self._settings
-        warnings = []
-        if not is_loopback(settings.host):
-            if not settings.admission.allowed and not settings.admission.allow_any:
-                warnings.append("nobody but this machine may associate: say --allow AET[@CIDR] or --allow-any")
-            elif settings.tls is None or settings.tls.ca is None:
-                warnings.append("AE titles are names, not authentication: TLS with --tls-ca is")
-        if settings.storage.durability is Durability.NONE:
-            warnings.append("--durability none: an object that was acknowledged can be lost if the system crashes")
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            warnings.append("running as root is not needed: port 11112 works for everybody")
-        return warnings
+        notify(READY)
 
 
-def _calling(association: Association) -> str:
-    return "" if association.request is None else str(association.request.calling_ae_title)
+def _warnings(settings: ServerSettings) -> list[str]:
+    warnings = []
+    if not is_loopback(settings.host):
+        if not settings.admission.allowed and not settings.admission.allow_any:
+            warnings.append("nobody but this machine may associate: say --allow AET[@CIDR] or --allow-any")
+        elif settings.tls is None or settings.tls.ca is None:
+            warnings.append("AE titles are names, not authentication: TLS with --tls-ca is")
+    if settings.storage.durability is Durability.NONE:
+        warnings.append("--durability none: an object that was acknowledged can be lost if the system crashes")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        warnings.append("running as root is not needed: port 11112 works for everybody")
+    return warnings

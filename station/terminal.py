@@ -1,7 +1,8 @@
 """Standard output and standard error: whether a person looks at them, and what to do when nobody reads any more."""
 
 import os
-from collections.abc import Mapping
+import select
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
@@ -14,6 +15,19 @@ def moves_cursor(output: TextIO, environment: Mapping[str, str] = os.environ) ->
 def has_colour(output: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether `output` is a terminal that has colours, and wants them: NO_COLOR is respected."""
     return moves_cursor(output, environment) and "NO_COLOR" not in environment
+
+
+def terminals() -> tuple[int, ...]:
+    """Those of the standard descriptors that are a terminal."""
+    return tuple(descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor))
+
+
+def has_hung_up(descriptors: Sequence[int]) -> bool:
+    """Whether one of these terminals has gone: its window was closed, its line was cut."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, 0)
+    return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
 
 def discard(output: TextIO) -> None:

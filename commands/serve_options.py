@@ -1,0 +1,180 @@
+"""The options of `dulcet serve`, by what they are about, as its --help shows them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, F, conversation_options, stacked
+from dulcet.errors import ConfigurationError
+from dulcet.services.limits import Limits
+from dulcet.services.storage import Durability, OnConflict
+from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
+
+DEFAULT_PORT = 11112
+LOOPBACK = "127.0.0.1"
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
+_LIMITS = Limits()
+_ARCHIVE = ArchiveSettings()
+
+
+class Octets(click.ParamType[int]):
+    """`4G`, `500M`, `1048576`."""
+
+    name = "octets"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Decimal units, as disks have them."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("b")
+        unit = text[-1:] if text[-1:] in "kmgt" and text else ""
+        number = text.removesuffix(unit) if unit else text
+        if not number.isdigit():
+            self.fail(f"{value!r} is no size: write 500M or 4G", param, ctx)
+        return int(number) * _UNITS[unit]
+
+
+def http_address(text: str) -> tuple[str, int]:
+    """`PORT`, `HOST:PORT` or `[HOST]:PORT`; ConfigurationError. Without a host it is this machine only."""
+    host, _, port = text.strip().rpartition(":")
+    if not port.isdigit() or int(port) > 65535:
+        raise ConfigurationError(f"{text!r}: --http wants a port, or HOST:PORT")
+    return host.removeprefix("[").removesuffix("]") or LOOPBACK, int(port)
+
+
+def _number(name: str, default: int, metavar: str = "N", most: int | None = None, text: str = "") -> Callable[[F], F]:
+    kind = click.IntRange(1, most)
+    return click.option(name, type=kind, default=default, show_default=True, metavar=metavar, help=text)
+
+
+def _seconds(name: str, default: float, text: str) -> Callable[[F], F]:
+    return click.option(
+        name, type=click.FloatRange(min=0.1), default=default, show_default=True, metavar="S", help=text
+    )
+
+
+GROUPS: dict[str, tuple[Callable[[Any], Any], ...]] = {
+    "Where it listens, and for whom": (
+        click.option("--aet", "-aet", metavar="AET", default=DEFAULT_AE_TITLE, show_default=True, help="Our AE title."),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
+        ),
+        click.option(
+            "--bind", "bind_to", default=LOOPBACK, show_default=True, metavar="ADDRESS", help="0.0.0.0 is everywhere."
+        ),
+        click.option("--allow", multiple=True, metavar="AET[@CIDR]", help="Who may associate; may be repeated."),
+        click.option("--allow-any", is_flag=True, help="Anybody may associate."),
+        click.option("--any-called-ae", is_flag=True, help="Whatever title we are called by."),
+    ),
+    "What it stores": (
+        click.option("--directory", type=FILE, default=Path("received"), show_default=True, help="Where objects go."),
+        click.option(
+            "--durability",
+            type=click.Choice([choice.value for choice in Durability]),
+            default=Durability.FSYNC.value,
+            show_default=True,
+            help="What 0000H means: on the disk, on the disk with others in one go, or in the system's memory.",
+        ),
+        click.option(
+            "--on-conflict",
+            type=click.Choice([choice.value for choice in OnConflict]),
+            default=OnConflict.KEEP_BOTH.value,
+            show_default=True,
+            help="The same SOP Instance UID with other contents.",
+        ),
+        click.option(
+            "--max-object", type=Octets(), default="4G", show_default=True, help="Larger ones are refused (A700H)."
+        ),
+        click.option(
+            "--min-free", type=Octets(), help="Free space below which objects are refused. [default: 2 %, at least 1G]"
+        ),
+        click.option("--lenient-uid", is_flag=True, help="Take UIDs with leading zeros in their components."),
+    ),
+    "What it answers besides": (
+        click.option(
+            "--query", is_flag=True, help="Answer C-FIND, C-MOVE, C-GET and storage commitment over what is stored."
+        ),
+        click.option(
+            "--nodes", type=FILE, metavar="FILE", help="The node book that --query sends to. [default: your own]"
+        ),
+        click.option("--worklist", type=FILE, metavar="FOLDER", help="Answer worklist queries from a folder's files."),
+        _number("--max-matches", _ARCHIVE.max_matches, text="Of one C-FIND."),
+        _number(
+            "--max-suboperations",
+            _ARCHIVE.max_suboperations,
+            most=65535,
+            text="Objects that one C-MOVE or C-GET may ask for.",
+        ),
+    ),
+    "TLS": (
+        click.option("--tls-cert", type=FILE, metavar="FILE", help="Speak TLS with this certificate."),
+        click.option("--tls-key", type=FILE, metavar="FILE", help="Its key, if not in the same file."),
+        click.option(
+            "--tls-ca", type=FILE, metavar="FILE", help="Peers need a certificate signed by these authorities."
+        ),
+        click.option("--tls-anonymous", is_flag=True, help="Peers need no certificate."),
+    ),
+    "Limits": (
+        _number("--max-associations", _LIMITS.max_associations, text="At once."),
+        _number("--max-per-address", _LIMITS.max_per_address, text="At once, from one address."),
+        click.option(
+            "--max-pdu",
+            type=click.IntRange(4096, 16 * 1024 * 1024),
+            default=DEFAULT_MAX_PDU_LENGTH,
+            show_default=True,
+            metavar="OCTETS",
+            help="The largest PDU that we take.",
+        ),
+        _number("--async-window", 1, most=256, text="Operations that a peer may have outstanding, if it asks."),
+        _seconds("--artim", _LIMITS.artim, "For an A-ASSOCIATE-RQ to come, and for a connection to be closed."),
+        _seconds("--idle-timeout", _LIMITS.idle or 60.0, "An association on which nothing happens."),
+        _seconds("--pdu-timeout", _LIMITS.pdu or 30.0, "A PDU once begun."),
+        _seconds("--grace", _LIMITS.grace, "For messages in flight when we are asked to end."),
+    ),
+    "As a service": (
+        _number("--workers", 1, most=64, text="Processes that share the port."),
+        click.option("--no-queue", is_flag=True, help="Don't run the jobs of the transfer queue."),
+        click.option("--http", metavar="[HOST:]PORT", help="Serve /metrics (Prometheus) and /healthz there."),
+    ),
+    "What it tells": (conversation_options,),
+}
+
+serve_options = stacked(*(option for options in GROUPS.values() for option in options))
+"""All of them."""
+
+
+WORDS = "dulcet.commands.serve.words"
+
+
+class ServeCommand(click.Command):
+    """Shows its options group by group. The context's `meta[WORDS]` has its words: settings are read again later."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the words."""
+        words = tuple(args)
+        ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[WORDS] = words
+        return ctx
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Section by section; --help is in the last one."""
+        left = {tuple(param.opts): param for param in self.get_params(ctx)}
+        for title, options in GROUPS.items():
+            shown = [left.pop(tuple(param.opts)) for param in _parameters(options)]
+            if len(left) == 1:
+                shown += left.values()
+            with formatter.section(title):
+                formatter.write_dl([record for param in shown if (record := param.get_help_record(ctx)) is not None])
+
+
+def _parameters(options: tuple[Callable[[Any], Any], ...]) -> list[click.Parameter]:
+    def nothing(**_: Any) -> None:
+        """Only there to be asked."""
+
+    command: click.Command = click.command(stacked(*options)(nothing))
+    return command.params
