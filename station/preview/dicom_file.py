@@ -23,7 +23,7 @@ from dulcet.services.part10 import Part10Header, read_header
 from dulcet.services.value_representations import UNDEFINED_LENGTH
 from dulcet.station.preview.picture import ProblemKind
 
-MAX_INFLATED_OCTETS = 512 * 1024 * 1024  # of a deflated data set: a mammogram has 27 MB
+MAX_INFLATED_OCTETS = 320 * 1024 * 1024  # of a deflated data set: a mammogram has 27 MB
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _PIECE_OCTETS = 1024 * 1024
@@ -90,7 +90,7 @@ def _before_pixels(source: BinaryIO, syntax: TransferSyntax, header: Part10Heade
     head = source.read(8)
     if len(head) < 8:
         what = name_of(header.sop_class_uid) or f"an object of class {quote(header.sop_class_uid) or 'unknown'}"
-        raise UnshowableError(f"no pixels: it is {what}", ProblemKind.NO_PIXELS)
+        raise UnshowableError(f"it has no pixels: {what}", ProblemKind.NO_PIXELS)
     is_implicit, _ = data_set.original_encoding  # which some files have where their transfer syntax says otherwise
     if not is_implicit:
         group, element, vr = struct.unpack(f"{order}HH2s", head[:6])

@@ -18,11 +18,19 @@ class Raster:
         self.channels = channels
         self.rows = [bytearray([paper]) * (width * channels) for _ in range(height)]
 
-    def put(self, picture: Picture, left: int, top: int) -> None:
-        """A picture, wholly inside; a grey one on a surface of colours too."""
+    def put(self, picture: Picture, left: int, top: int, size: int, height: int) -> None:
+        """A picture in the middle of a place for it; a grey one on a surface of colours too.
+
+        One that is smaller is enlarged, by a whole number, so that each of its pixels can still be seen.
+        """
+        times = max(1, min(size // picture.width, height // picture.height))
+        left += (size - picture.width * times) // 2
+        top += (height - picture.height * times) // 2
         octets = picture.width * picture.channels
         for row in range(picture.height):
-            self._put_row(picture.pixels[row * octets : (row + 1) * octets], picture.channels, left, top + row)
+            pixels = _repeated(picture.pixels[row * octets : (row + 1) * octets], picture.channels, times)
+            for copy in range(times):
+                self._put_row(pixels, picture.channels, left, top + row * times + copy)
 
     def write(self, text: str, left: int, top: int, width: int, *, ink: int, paper: int) -> None:
         """One line of text in `width` pixels, cut if it is longer."""
@@ -48,6 +56,16 @@ class Raster:
             pixels = bytes(coloured)
         start = left * self.channels
         self.rows[row][start : start + len(pixels)] = pixels
+
+
+def _repeated(pixels: bytes, channels: int, times: int) -> bytes:
+    if times == 1:
+        return pixels
+    repeated = bytearray(len(pixels) * times)
+    for channel in range(channels):
+        for copy in range(times):
+            repeated[channel + copy * channels :: channels * times] = pixels[channel::channels]
+    return bytes(repeated)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

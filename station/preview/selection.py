@@ -6,14 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dulcet.errors import DecodeError, NoInputError, NotDICOMError
+from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
 from dulcet.services.querying.character_sets import decode_text
 from dulcet.services.querying.head import read_head
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 from dulcet.station.preview.picture import Image
 from dulcet.station.sending.files import FileToSend, Unusable, find_files
+from dulcet.station.sending.files import Problem as Cause
 
 MAX_OBJECTS = 100_000  # looked at in a folder
+MAX_NAME_CHARACTERS = 200  # shown of a path
 
 SERIES_INSTANCE_UID, INSTANCE_NUMBER, NUMBER_OF_FRAMES = 0x0020000E, 0x00200013, 0x00280008
 _PATIENT_WORDS = {
@@ -47,19 +50,22 @@ class Chosen:
     """Its place in the series; nothing of the patient."""
 
 
-def find_objects(paths: Iterable[str | os.PathLike[str]]) -> list[SeriesObject]:
+def find_objects(paths: Sequence[str | os.PathLike[str]]) -> list[SeriesObject]:
     """The DICOM files that `paths` name, and those in folders and below, ordered by series and instance number.
 
     NoInputError for a path that is not there, and when there is none; NotDICOMError for a file that is none. What else
     lies in a folder is passed over. Synchronous: some 200 microseconds for a file.
     """
     found: list[SeriesObject] = []
+    named = {os.fspath(path) for path in paths}
     for one in find_files(paths):
         if isinstance(one, Unusable):
-            if one.is_failure and os.path.isfile(one.name):
-                raise NotDICOMError(f"{one.name}: {one.reason}")
-            if one.is_failure:
-                raise NoInputError(f"{one.name}: {one.reason}")
+            if one.problem is Cause.INCOMPLETE and one.is_failure:  # not enough to be sent, but it may have pixels
+                found.append(read_object(one.name))
+            elif one.problem is Cause.NO_INPUT:
+                raise NoInputError(f"{quote(one.name, MAX_NAME_CHARACTERS)}: {one.reason}")
+            elif one.name in named:
+                raise NotDICOMError(f"{quote(one.name, MAX_NAME_CHARACTERS)}: {one.reason}")
         elif type(one) is FileToSend:  # members of an archive have no path of their own
             found.append(read_object(one.name))
         if len(found) == MAX_OBJECTS:
@@ -132,7 +138,7 @@ def choose(objects: Sequence[SeriesObject], images: int, frame: int | None = Non
             for one, share in zip(picked, _shares([one.frames for one in picked], images), strict=True)
         ]
     return [
-        Chosen(image=Image(one.path, number), caption=_caption(one, number))
+        Chosen(image=Image(one.path, number), caption=_caption(one, number, is_alone=len(objects) == 1))
         for one, numbers in zip(picked, frames, strict=True)
         for number in numbers
     ]
@@ -159,8 +165,10 @@ def _shares(frames: Sequence[int], images: int) -> list[int]:
     return shares
 
 
-def _caption(one: SeriesObject, frame: int | None) -> str:
-    image = "IMAGE" if one.instance_number is None else f"IMAGE {one.instance_number}"
+def _caption(one: SeriesObject, frame: int | None, *, is_alone: bool) -> str:
+    """Short: a tile has room for some twenty characters."""
+    image = "IM -" if one.instance_number is None else f"IM {one.instance_number}"
     if one.frames == 1:
         return image
-    return f"{image} OF {one.frames} FRAMES" if frame is None else f"{image} FRAME {frame}/{one.frames}"
+    frames = f"OF {one.frames} FR" if frame is None else f"FR {frame}/{one.frames}"
+    return frames if is_alone else f"{image} {frames}"

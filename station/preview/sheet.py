@@ -52,7 +52,7 @@ def _draw(sheet: Raster, tile: Tile, left: int, top: int, size: int) -> None:
     picture = tile.picture
     sheet.fill(left, top, size, size, _TILE)
     if picture is not None:
-        sheet.put(picture, left + (size - picture.width) // 2, top + (size - picture.height) // 2)
+        sheet.put(picture, left, top, size, size)
     else:
         for number, line in enumerate(wrapped(tile.words, size - 2 * _GAP, (size - _GAP) // LINE_HEIGHT)):
             place = top + _GAP + number * LINE_HEIGHT
@@ -67,10 +67,9 @@ def strips(tiles: Sequence[Tile], *, size: int, columns: int) -> Iterator[tuple[
     for first in range(0, len(tiles), columns):
         row = tiles[first : first + columns]
         pictures = [tile.picture for tile in row if tile.picture is not None]
-        height = max((picture.height for picture in pictures), default=2)
+        height = max((one.height * max(1, size // max(one.width, one.height)) for one in pictures), default=2)
         strip = Raster(columns * (size + 1) - 1, height + height % 2, 3, _TILE)
         for number, tile in enumerate(row):
             if tile.picture is not None:
-                left = number * (size + 1) + (size - tile.picture.width) // 2
-                strip.put(tile.picture, left, (height - tile.picture.height) // 2)
+                strip.put(tile.picture, number * (size + 1), 0, size, height)
         yield strip, [tile.caption for tile in row]
