@@ -7,10 +7,13 @@ Each target runs in a process of its own, from the committed corpus; what reache
 
 import argparse
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType, ModuleType
 
@@ -20,6 +23,7 @@ LAYERS = tuple(f"{SOURCES}/{layer}/" for layer in ("ul", "dimse", "services"))
 CORPUS = HERE / "corpus"
 FOUND = SOURCES / "build" / "fuzz"
 TraceFunction = Callable[[FrameType, str, object], object]
+FAILURE_LINES = 60  # of what a target that failed has printed
 MAX_OCTETS = 4096  # of an input: a PDU with every item has 600
 ONE = "--one"  # fuzz in this process
 TARGETS = ("pdu", "items", "connection", "command_set", "data_set")
@@ -44,9 +48,18 @@ def fuzz_one(target: str, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def _run(target: str, arguments: list[str]) -> int:
-    command = [sys.executable, __file__, ONE, target, f"-max_len={MAX_OCTETS}", *arguments]
-    return subprocess.run(command, check=False).returncode
+def fuzz(target: str, seconds: int) -> bool:
+    """Fuzz one target in a process of its own and print what came of it; whether nothing was wrong."""
+    found = FOUND / target
+    found.mkdir(parents=True, exist_ok=True)
+    limits = [f"-max_total_time={seconds}", f"-artifact_prefix={FOUND}/{target}-", "-timeout=10"]
+    options = [f"-max_len={MAX_OCTETS}", *limits, "-print_final_stats=1", str(found), str(CORPUS / target)]
+    command = [sys.executable, __file__, ONE, target, *options]
+    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    end = ended.stdout.splitlines()
+    shown = [line for line in end if line.startswith("stat::number")] if not ended.returncode else end[-FAILURE_LINES:]
+    print(f"== {target}", *shown, sep="\n", flush=True)
+    return not ended.returncode
 
 
 def keep(target: str) -> int:
@@ -85,25 +98,21 @@ def keep(target: str) -> int:
 
 
 def main() -> int:
-    """Fuzz the targets one after the other; 1 when one of them failed."""
+    """Fuzz the targets, as many at once as there are processors; 1 when one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--keep", action="store_true", help="copy what was found into the committed corpus")
     options = parser.parse_args()
-    failed = []
-    for target in options.targets or TARGETS:
-        seeds, found = CORPUS / target, FOUND / target
-        found.mkdir(parents=True, exist_ok=True)
-        print(f"== {target}", flush=True)
-        if options.keep:
-            print(f"{keep(target)} inputs kept")
-            continue
-        limits = [f"-max_total_time={options.seconds}", f"-artifact_prefix={FOUND}/{target}-", "-timeout=10"]
-        if _run(target, [*limits, "-print_final_stats=1", str(found), str(seeds)]):
-            failed.append(target)
-    if not options.keep:
-        print("failed: " + ", ".join(failed) if failed else "no target failed")
+    targets = options.targets or TARGETS
+    if options.keep:
+        for target in targets:
+            print(f"{target}: {keep(target)} inputs kept")
+        return 0
+    with ThreadPoolExecutor(os.cpu_count()) as processes:
+        passed = list(processes.map(partial(fuzz, seconds=options.seconds), targets))
+    failed = [target for target, is_good in zip(targets, passed, strict=True) if not is_good]
+    print("failed: " + ", ".join(failed) if failed else "no target failed")
     return int(bool(failed))
 
 
