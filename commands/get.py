@@ -76,6 +76,9 @@ class _GetJob(SingleJob):
         finally:
             keep.close()
 
+    def _measure(self) -> dict[str, Any]:
+        return {**super()._measure(), "octets": self.tally.octets}
+
     def _end(self, events: EventStream, seconds: float) -> int:
         tally, attempt = self.tally, self.attempt
         self.octets = tally.octets

@@ -30,6 +30,7 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.querying.query_models import Level
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
+from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.query.plan import Asked
 from dulcet.station.retrieval.attempts import Attempt
 from dulcet.station.retrieval.progress import show_status
@@ -96,6 +97,7 @@ class SingleJob:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, self.retrieval.cancel, nursery.cancel_scope, self._interrupt)
             nursery.start_soon(lambda: show_status(self._status, sys.stderr, quiet=quiet))
+            nursery.start_soon(self._publish)
             try:
                 self.attempt = await self.retrieval.run(wanted)
             except ConfigurationError as error:
@@ -107,6 +109,15 @@ class SingleJob:
 
     def _interrupt(self, number: int) -> None:
         self.interrupted = number
+
+    async def _publish(self) -> None:
+        peer = self.retrieval.peer
+        command = "move" if self.retrieval.destination else "get"
+        await publish_when_it_lasts(command, str(peer), self._measure, ae_title=peer.calling_ae_title)
+
+    def _measure(self) -> dict[str, Any]:
+        counts = self.retrieval.counts
+        return {"objects": counts.done, "total_objects": counts.total, "failed": counts.failed}
 
     def _status(self) -> str:
         counts = self.retrieval.counts

@@ -40,6 +40,7 @@ from dulcet.services.requestor import Peer
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import EventStream, JSONLinesWriter
+from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.query.asking import Conversation, QuerySettings, check_before
 from dulcet.station.query.plan import Asked
 from dulcet.station.report_file import check_writable
@@ -202,11 +203,17 @@ class _RetrieveJob:
 
             nursery.start_soon(watch_signals, cancel, nursery.cancel_scope, self._interrupt)
             nursery.start_soon(lambda: show_status(lambda: _status(retriever), sys.stderr, quiet=quiet))
+            nursery.start_soon(self._publish, retriever)
             try:
                 await retriever.retrieve(wanted)
             except DulcetError as error:
                 self.error = error
             nursery.cancel_scope.cancel()
+
+    async def _publish(self, retriever: Retriever) -> None:
+        title, directory = self.peer.calling_ae_title, str(self.options["directory"].absolute())
+        measure = partial(_measure, retriever)
+        await publish_when_it_lasts("retrieve", str(self.peer), measure, ae_title=title, directory=directory)
 
     def _interrupt(self, number: int) -> None:
         self.interrupted = number
@@ -246,6 +253,13 @@ class _RetrieveJob:
             events(Advice(lines=lines))
         for line in lines:
             click.echo(line if not line or line.startswith(" ") else f"dulcet: {line}", err=True)
+
+
+def _measure(retriever: Retriever) -> dict[str, Any]:
+    tally, counts = retriever.tally, [target.count for target in retriever.targets]
+    total = None if None in counts or not counts else sum(count or 0 for count in counts)
+    failed = len(tally.refused) + len(tally.failed)
+    return {"objects": len(tally.arrived), "total_objects": total, "failed": failed, "octets": tally.octets}
 
 
 def _status(retriever: Retriever) -> str:

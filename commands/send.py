@@ -25,6 +25,7 @@ from dulcet.commands.peers import how_to_call, peers, preferences
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
+from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.report_file import check_writable
 from dulcet.station.sending.files import FileToSend, Problem, Unusable, find_files
 from dulcet.station.sending.progress import Transfer, show_progress
@@ -133,6 +134,7 @@ class _SendJob:
                 files = await trio.to_thread.run_sync(self._find, paths, events)
                 transfer = Transfer(total_objects=len(files), total_octets=sum(file.size for file in files))
                 nursery.start_soon(self._progress, transfer)
+                nursery.start_soon(self._publish, transfer)
                 sender = Sender(
                     self.peer,
                     self.options,
@@ -160,6 +162,18 @@ class _SendJob:
 
     async def _progress(self, transfer: Transfer) -> None:
         await show_progress(transfer, sys.stderr, quiet=self.quiet or self.as_json)
+
+    async def _publish(self, transfer: Transfer) -> None:
+        def measure() -> dict[str, Any]:
+            return {
+                "objects": transfer.objects,
+                "total_objects": transfer.total_objects,
+                "failed": transfer.failed,
+                "octets": transfer.octets,
+                "total_octets": transfer.total_octets,
+            }
+
+        await publish_when_it_lasts("send", str(self.peer), measure, ae_title=self.peer.calling_ae_title)
 
     def _tell(self, report: SendReport, sender: Sender | None, seconds: float) -> None:
         if not self.as_json and not self.quiet:

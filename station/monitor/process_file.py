@@ -137,9 +137,10 @@ def _keep_writing(
             try:
                 file.write(trio.from_thread.run_sync(describe))
                 has_failed = False
-            except OSError as error:
+            except Exception as error:  # whatever it is, even of ours: who works must not suffer from who looks on
+                reason = (isinstance(error, OSError) and error.strerror) or f"{type(error).__name__}: {error}"
                 if not has_failed:
-                    trio.from_thread.run_sync(failed, error.strerror or str(error))
+                    trio.from_thread.run_sync(failed, reason)
                 has_failed = True
             trio.from_thread.run_sync(written)
             stopping.wait(SECONDS)
