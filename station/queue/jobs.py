@@ -217,6 +217,8 @@ class JobInstance(NewInstance):
     """The status of the last response, if there was one."""
     reason: str = ""
     """Why it failed, or has to be tried again; what the peer warned of."""
+    exit_code: int = 0
+    """What a command would end with for this alone; 0 unless it failed."""
     ended_at: float | None = None
     """When it was done, or failed for good."""
 
@@ -232,7 +234,9 @@ class InstanceResult:
     status: int | None = None
     """The status of the response, if there was one."""
     reason: str = ""
-    """Why, in a sentence."""
+    """Why, in a sentence; DONE: what the peer warned of."""
+    exit_code: int = 0
+    """What a command would end with for this alone."""
     octets: int | None = None
     """DONE: octets of the data set; None when the row knows them. A retrieval says here what it got."""
     not_before: float = 0.0
@@ -252,7 +256,7 @@ class Standing:
     not_before: float = 0.0
     """WAITING: when it is to be tried again."""
     attempts: int = 0
-    """WAITING: failures in a row, this one included."""
+    """WAITING: failures in a row of the job as a whole, this one included; 0 when only instances wait."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

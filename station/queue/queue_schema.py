@@ -81,6 +81,7 @@ CREATE TABLE instance (
     not_before REAL NOT NULL DEFAULT 0,
     status INTEGER,
     reason TEXT NOT NULL DEFAULT '',
+    exit_code INTEGER NOT NULL DEFAULT 0,
     ended_at REAL
 ) STRICT
 """
@@ -107,7 +108,7 @@ JOB_COLUMNS = (
 )
 INSTANCE_COLUMNS = (
     "id, job, state, name, path, source, sop_class_uid, sop_instance_uid, transfer_syntax_uid, data_set_offset,"
-    " file_size, attempts, failing_since, not_before, status, reason, ended_at"
+    " file_size, attempts, failing_since, not_before, status, reason, exit_code, ended_at"
 )
 INSERT_INSTANCE = (
     "INSERT INTO instance (job, state, name, path, source, sop_class_uid, sop_instance_uid, transfer_syntax_uid,"
@@ -174,7 +175,8 @@ def instance_of(row: tuple[Any, ...], left: InstanceState, reason: str) -> JobIn
         not_before=row[13],
         status=row[14],
         reason=row[15] or (reason if is_left else ""),
-        ended_at=row[16],
+        exit_code=row[16],
+        ended_at=row[17],
     )
 
 

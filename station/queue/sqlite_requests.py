@@ -54,7 +54,7 @@ class SQLiteRequests:
                 raise WrongStateError(f"job {job} is {state}: there is nothing to retry")
             connection.execute(
                 "UPDATE instance SET state = 'pending', attempts = 0, failing_since = NULL, not_before = 0,"
-                " status = NULL, reason = '', ended_at = NULL WHERE job = ? AND state = 'failed'",
+                " status = NULL, reason = '', exit_code = 0, ended_at = NULL WHERE job = ? AND state = 'failed'",
                 (job,),
             )
             connection.execute(

@@ -33,7 +33,8 @@ _CLAIM = (
     f" progress = '{{}}' WHERE id = ? RETURNING {JOB_COLUMNS}"
 )
 _RECORD = (
-    "UPDATE instance SET state = :state, status = :status, reason = :reason, not_before = :not_before,"
+    "UPDATE instance SET state = :state, status = :status, reason = :reason, exit_code = :exit_code,"
+    " not_before = :not_before,"
     " attempts = attempts + :failures, failing_since = CASE WHEN :failures THEN coalesce(failing_since, :now) END,"
     " ended_at = :ended_at, file_size = CASE WHEN :octets IS NULL THEN file_size ELSE data_set_offset + :octets END"
     " WHERE id = :id AND job = :job AND state = 'pending' RETURNING file_size - data_set_offset"
@@ -147,6 +148,7 @@ class SQLiteRuns:
             "state": result.state.value,
             "status": result.status,
             "reason": result.reason,
+            "exit_code": result.exit_code,
             "not_before": result.not_before,
             "failures": int(result.state is not InstanceState.DONE),
             "now": now,
@@ -176,8 +178,11 @@ class SQLiteRuns:
                 ),
             )
             if state is JobState.WAITING:
-                failing = "UPDATE job SET attempts = ?, failing_since = coalesce(failing_since, ?) WHERE id = ?"
-                connection.execute(failing, (standing.attempts, now, job))
+                connection.execute(
+                    "UPDATE job SET attempts = :attempts,"
+                    " failing_since = CASE WHEN :attempts THEN coalesce(failing_since, :now) END WHERE id = :job",
+                    {"attempts": standing.attempts, "now": now, "job": job},
+                )
                 _count_retries(connection, 1)
             elif state is JobState.CANCELLED:
                 connection.execute("UPDATE job SET cancelled = instances - done - failed WHERE id = ?", (job,))
