@@ -198,9 +198,16 @@ class StorageError(DulcetError):
 
 
 class ArchiveError(DulcetError):
-    """The index of the archive could not answer, or not in time."""
+    """The index of the archive could not answer, or not in time.
+
+    `detail` is what lies behind it, for who looks after the archive; a peer is not told.
+    """
 
     exit_code = 75
+
+    def __init__(self, explanation: str, *, detail: str = "") -> None:
+        self.detail = detail
+        super().__init__(explanation)
 
 
 # What happened to the queue -----------------------------------------------------------------------------------------

@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from dulcet.commands.options import FILE
-from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.errors import ArchiveError, ConfigurationError, NoInputError
 
-BATCH_OBJECTS = 200
 EXIT_PARTLY_FAILED = 1
 
 
@@ -23,34 +22,35 @@ def index(directory: Path, rebuild: bool, as_json: bool, quiet: bool) -> int:
     `dulcet serve --query` does that by itself, at the start and while it runs; both may be at it at once. The exit code
     is 1 when there are files that are no objects.
     """
-    import sqlite3
-
+    from dulcet.station.archive.folder_store import FolderStore
     from dulcet.station.archive.index import Index
-    from dulcet.station.archive.vault import SHARDS
+    from dulcet.station.archive.upkeep import bring_up_to_date
 
     if not directory.is_dir():
         raise NoInputError(f"there is no directory {directory}")
+    store = FolderStore(directory)
     opened = Index(directory, anew=rebuild)
-    changed = gone = 0
     try:
-        for shard in SHARDS:
-            found, missing = opened.differences(directory, shard)
-            for start in range(0, max(len(found), 1), BATCH_OBJECTS):
-                opened.take_in(found[start : start + BATCH_OBJECTS], missing if not start else ())
-            changed, gone = changed + len(found), gone + len(missing)
+        changes = bring_up_to_date(store, opened)
         counts = opened.counts()
         unreadable = opened.unreadable()
-    except (sqlite3.Error, OSError) as error:
-        raise ConfigurationError(f"the index of {directory} can't be written: {error}") from error
+    except (ArchiveError, OSError) as error:
+        raise unusable(directory, error) from error
     finally:
         opened.close()
     if as_json:
-        click.echo(json.dumps({"v": 1, "changed": changed, "gone": gone, **counts}))
+        click.echo(json.dumps({"v": 1, "changed": changes.changed, "gone": changes.gone, **counts}))
     elif not quiet:
         click.echo(
             f"{counts['instance']:,} objects in {counts['series']:,} series of {counts['study']:,} studies; "
-            f"{changed:,} new or changed, {gone:,} gone."
+            f"{changes.changed:,} new or changed, {changes.gone:,} gone."
         )
-    for path, reason in unreadable:
-        click.echo(f"dulcet: {path}: {reason}", err=True)
+    for name, reason in unreadable:
+        click.echo(f"dulcet: {store.place(name)}: {reason}", err=True)
     return EXIT_PARTLY_FAILED if unreadable else 0
+
+
+def unusable(directory: Path, error: ArchiveError | OSError) -> ConfigurationError:
+    """What a person is told when index or record, or the directory, can't be used."""
+    why = error.strerror or str(error) if isinstance(error, OSError) else f"{error}: {error.detail}"
+    return ConfigurationError(f"{directory} can't be used: {why}")

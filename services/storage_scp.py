@@ -4,6 +4,7 @@ The object goes to `storage` as it comes; 0000H is sent when `storage` says that
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol, cast
 
 from dulcet.dimse.messages import CStoreRQ, Message
 from dulcet.dimse.status import PROCESSING_FAILURE, SUCCESS
@@ -12,22 +13,39 @@ from dulcet.errors import StorageError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import Sink
-from dulcet.services.storage import IncomingObject, Storage, StoredObject
+from dulcet.services.storage import StoredObject
 from dulcet.ul.negotiation import AcceptedContext
+
+
+class Incoming(Sink, Protocol):
+    """An object that comes."""
+
+    async def finish(self) -> StoredObject:
+        """Store it, as safely as was promised. StorageError with the status for the response, and then it isn't."""
+
+
+class Receives(Protocol):
+    """Where objects go: a `services.storage.Storage`, or what takes its place."""
+
+    def begin(
+        self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, calling_ae_title: str = ""
+    ) -> Incoming:
+        """Take an object. StorageError with the status for the response."""
+
 
 StoreObserver = Callable[[Association, CStoreRQ, StoredObject | StorageError], None]
 """Told of each C-STORE what became of it."""
 
 
 def storage_operation(
-    storage: Storage,
+    storage: Receives,
     *,
     sop_classes: Iterable[str] = STORAGE_SOP_CLASSES,
     observe: StoreObserver = lambda _association, _request, _outcome: None,
 ) -> Operation:
     """C-STORE into `storage` for the contexts of `sop_classes`."""
 
-    def open_sink(association: Association, context: AcceptedContext, message: Message) -> Sink:
+    def open_sink(association: Association, context: AcceptedContext, message: Message) -> Incoming:
         assert isinstance(message, CStoreRQ)
         calling = "" if association.request is None else association.request.calling_ae_title
         try:
@@ -57,11 +75,9 @@ def storage_operation(
 
 
 async def _finish(sink: Sink | None) -> StoredObject:
-    if isinstance(sink, IncomingObject):
-        return await sink.finish()
-    if isinstance(sink, _Refused):
-        raise sink.error
-    raise StorageError("no data set came with the C-STORE-RQ", status=PROCESSING_FAILURE)
+    if sink is None:
+        raise StorageError("no data set came with the C-STORE-RQ", status=PROCESSING_FAILURE)
+    return await cast(Incoming, sink).finish()  # `open_sink` opened it
 
 
 class _Refused:
@@ -72,6 +88,10 @@ class _Refused:
 
     def write(self, fragment: memoryview) -> None:
         """Nothing: the association goes on."""
+
+    async def finish(self) -> StoredObject:
+        """Never."""
+        raise self.error
 
     def abandon(self) -> None:
         """Nothing to let go of."""

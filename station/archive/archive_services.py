@@ -25,9 +25,11 @@ from dulcet.services.storage import Durability, StorageOptions
 from dulcet.services.storing.placing import StoredObject
 from dulcet.services.worklist import WorklistQuery
 from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.archive.arrivals import Source
 from dulcet.station.archive.commitments import Commitments
 from dulcet.station.archive.destinations import Destinations, choose_for_requestor
-from dulcet.station.archive.keeping import Tell, VaultArchive
+from dulcet.station.archive.keeping import VaultArchive
+from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.worklist_folder import WorklistFolder
 
 IDENTIFIER_SYNTAXES = frozenset({EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN})
@@ -46,6 +48,7 @@ class ArchiveServices:
         self._tell = tell
         self._archive: VaultArchive | None = None
         self._commitments: Commitments | None = None
+        self._destinations: Destinations | None = None
         if settings.query:
             self._add_archive(settings, storage, ae_title, tell, is_first)
         if settings.worklist is not None:
@@ -63,10 +66,15 @@ class ArchiveServices:
 
     extended = staticmethod(extended_negotiation)
 
-    def stored(self, stored: StoredObject) -> None:
-        """An object is durable."""
+    @property
+    def index_lag(self) -> int | None:
+        """How many objects wait to be indexed; None without an index."""
+        return None if self._archive is None else self._archive.lag
+
+    def stored(self, stored: StoredObject, source: Source) -> None:
+        """An object is durable; where it came from."""
         if self._archive is not None:
-            self._archive.stored(stored)
+            self._archive.stored(stored, source)
 
     async def run(self) -> None:
         """What goes on beside the associations, until cancelled."""
@@ -74,6 +82,12 @@ class ArchiveServices:
             for service in (self._archive, self._commitments):
                 if service is not None:
                     nursery.start_soon(service.run)
+
+    def reload(self) -> None:
+        """Read the node book again, if it has changed, and tell of its faults."""
+        if self._destinations is not None:
+            for fault in self._destinations.read():
+                self._tell("nodes.fault", reason=fault)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -83,7 +97,7 @@ class ArchiveServices:
     def _add_archive(
         self, settings: ArchiveSettings, storage: StorageOptions, ae_title: str, tell: Tell, is_first: bool
     ) -> None:
-        destinations = Destinations(settings.nodes, ae_title)
+        destinations = self._destinations = Destinations(settings.nodes, ae_title)
         for fault in destinations.read():
             tell("nodes.fault", reason=fault)
         if not destinations:

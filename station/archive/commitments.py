@@ -42,7 +42,7 @@ from dulcet.services.querying.responding import Observe, nobody, send_refusal
 from dulcet.services.requestor import associate
 from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.station.archive.destinations import Destinations
-from dulcet.station.archive.keeping import Tell
+from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.vault import OPEN_FLAGS, path_of
 from dulcet.ul.items import PresentationContextRQ
 

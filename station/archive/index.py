@@ -7,8 +7,8 @@ here is synchronous: it runs in threads.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dulcet.errors import ArchiveError, ConfigurationError
@@ -19,6 +19,8 @@ from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.query_models import Level
 from dulcet.services.querying.responding import Page
 from dulcet.services.storing.storage_directory import shard_of
+from dulcet.station.archive import index_series
+from dulcet.station.archive.arrival_book import SQLiteArrivalBook
 from dulcet.station.archive.index_schema import (
     CREATE_TABLES,
     EXPRESSIONS,
@@ -27,11 +29,12 @@ from dulcet.station.archive.index_schema import (
     TABLE_NAMES,
     TABLES,
 )
-from dulcet.station.archive.vault import Entry, Unreadable, list_shard, path_of, read_entry
+from dulcet.station.archive.series import Instance, Series, Wanted
+from dulcet.station.archive.sqlite_file import SQLiteFile
+from dulcet.station.archive.vault import Entry, Unreadable, name_of, split_name
 
 FILE_NAME = ".index.sqlite"
 PAGE_ROWS = 500  # looked at in one slice, some 3 ms of matching
-BUSY_SECONDS = 10.0  # that a writer waits for another
 STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's machine: below a millisecond, then the clock is looked at
 
 _LEVELS = tuple(TABLES)
@@ -39,109 +42,45 @@ _NARROWING_TEXT = {"patient_id", "accession_number"}
 
 
 class Index:
-    """One index file. Errors: sqlite3.Error, but where something else is said."""
+    """An `interfaces.VaultIndex` in one file. ArchiveError, everywhere, when SQLite can't."""
 
     def __init__(self, directory: Path, *, anew: bool = False) -> None:
         """Open it; made when it is missing, and made anew when it is damaged, or `anew`. ConfigurationError."""
         self.path = directory / FILE_NAME
-        self._may_be_newer = anew
-        self._readers: list[sqlite3.Connection] = []
+        self.arrivals = SQLiteArrivalBook(directory)
         try:
-            self._writer = self._connect()
-            try:
-                self._migrate()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._writer.close()
-                self._set_aside()
-                self._writer = self._connect()
-                self._migrate()
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(f"the index {self.path} can't be opened: {error}") from error
+            self._file = SQLiteFile(
+                self.path,
+                MIGRATIONS,
+                what="index",
+                if_newer="`dulcet index --rebuild` makes it anew",
+                attached={index_series.ATTACHED: self.arrivals.path},
+                may_be_newer=anew,
+            )
+        except ConfigurationError:
+            self.arrivals.close()
+            raise
         if anew:
             self.clear()
 
     def close(self) -> None:
         """Let go of the file. Harmless when repeated."""
-        for connection in (*self._readers, self._writer):
-            connection.close()
-        self._readers.clear()
-
-    # Opening --------------------------------------------------------------------------------------------------------
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # a crash may lose the last rows, and a scan finds them
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            self._set_aside()
-            return self._connect()
-        return connection
-
-    def _set_aside(self) -> None:
-        """Keep a damaged file under another name: what is in it can be made again."""
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + suffix).unlink()
-        self.path.replace(self.path.with_name(self.path.name + ".damaged"))
-
-    def _migrate(self) -> None:
-        with self._transaction():
-            version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(MIGRATIONS):
-                made_anew = sqlite3.DatabaseError if self._may_be_newer else sqlite3.OperationalError
-                raise made_anew("a newer dulcet made it; `dulcet index --rebuild` makes it anew")
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    self._writer.execute(statement)
-            self._writer.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._writer
-        except BaseException:
-            self._writer.execute("ROLLBACK")
-            raise
-        self._writer.execute("COMMIT")
+        self._file.close()
+        self.arrivals.close()
 
     # Writing --------------------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Forget every object."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             for table in TABLE_NAMES:
                 connection.execute(f"DROP TABLE {table}")
             for statement in CREATE_TABLES:
                 connection.execute(statement)
 
-    def differences(self, directory: Path, shard: str) -> tuple[list[Path], list[str]]:
-        """(files of a shard that are new or changed, UIDs of those that are gone) since they were taken in."""
-        known = self.known(shard)
-        changed = [
-            directory / shard / f"{uid}.dcm"
-            for uid, size, modified in list_shard(directory, shard)
-            if known.pop(uid, None) != (size, modified)
-        ]
-        return changed, list(known)
-
-    def take_in(self, paths: Iterable[Path], gone: Iterable[str] = ()) -> int:
-        """Read these files and `update`; how many of them are no objects."""
-        read = {path: read_entry(path) for path in paths}
-        self.update(filter(None, read.values()), (*gone, *(path.stem for path, one in read.items() if one is None)))
-        return sum(isinstance(one, Unreadable) for one in read.values())
-
     def update(self, found: Iterable[Entry | Unreadable], gone: Iterable[str] = ()) -> None:
         """Take in what was found, in place of what was known of it, and forget what is gone; all or nothing."""
-        with self._transaction() as connection:
+        with self._file.transaction() as connection:
             removed = self._remove(connection, gone)
             parents: dict[tuple[str, ...], int] = {}
             for one in found:
@@ -149,14 +88,26 @@ class Index:
                     removed |= self._add(connection, one, parents)
                 else:
                     removed |= self._remove(connection, [one.listed.sop_instance_uid])
-                    uid, size, modified = one.listed
+                    uid, size, modified, _ = one.listed
                     values = (uid, shard_of(uid), size, modified, one.reason)
                     connection.execute("INSERT INTO unreadable VALUES (?, ?, ?, ?, ?)", values)
             if removed:
-                for level in (Level.SERIES, Level.STUDY, Level.PATIENT):
-                    table, child = TABLES[level], TABLES[_LEVELS[_LEVELS.index(level) + 1]]
-                    childless = f"NOT EXISTS (SELECT 1 FROM {child.name} WHERE {child.parent} = {table.name}.id)"
-                    connection.execute(f"DELETE FROM {table.name} WHERE {childless}")
+                self._remove_childless(connection)
+
+    def forget(self, names: Iterable[str], is_there: Callable[[str], bool]) -> None:
+        """See `interfaces.VaultIndex`."""
+        names = list(names)
+        with self._file.transaction() as connection:
+            split = ((name, *split_name(name)) for name in names)
+            if self._remove(connection, [uid for name, uid, digest in split if not digest and not is_there(name)]):
+                self._remove_childless(connection)
+        self.arrivals.forget(names, is_there)
+
+    def _remove_childless(self, connection: sqlite3.Connection) -> None:
+        for level in (Level.SERIES, Level.STUDY, Level.PATIENT):
+            table, child = TABLES[level], TABLES[_LEVELS[_LEVELS.index(level) + 1]]
+            childless = f"NOT EXISTS (SELECT 1 FROM {child.name} WHERE {child.parent} = {table.name}.id)"
+            connection.execute(f"DELETE FROM {table.name} WHERE {childless}")
 
     def _remove(self, connection: sqlite3.Connection, uids: Iterable[str]) -> bool:
         removed = False
@@ -203,18 +154,10 @@ class Index:
 
     # Reading --------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
-        connection = self._readers.pop() if self._readers else self._connect()
-        try:
-            yield connection
-        finally:
-            self._readers.append(connection)
-
     def known(self, shard: str) -> dict[str, tuple[int, int]]:
         """(size, modified) of each file of a shard that is in the index, the unreadable ones too, by its UID."""
         statement = "SELECT sop_instance_uid, file_size, modified FROM {} WHERE shard = ?"
-        with self._reader() as connection:
+        with self._file.reader() as connection:
             return {
                 uid: (size, modified)
                 for table in ("instance", "unreadable")
@@ -223,14 +166,14 @@ class Index:
 
     def counts(self) -> dict[str, int]:
         """How many patients, studies, series, instances and unreadable files there are."""
-        with self._reader() as connection:
+        with self._file.reader() as connection:
             return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLE_NAMES}
 
-    def unreadable(self, limit: int = 100) -> list[tuple[Path, str]]:
-        """Files that are no objects, and why; the first of them."""
+    def unreadable(self, limit: int = 100) -> list[tuple[str, str]]:
+        """See `interfaces.VaultIndex`."""
         statement = "SELECT sop_instance_uid, reason FROM unreadable ORDER BY sop_instance_uid LIMIT ?"
-        with self._reader() as connection:
-            return [(path_of(self.path.parent, uid), reason) for uid, reason in connection.execute(statement, (limit,))]
+        with self._file.reader() as connection:
+            return [(name_of(uid), reason) for uid, reason in connection.execute(statement, (limit,))]
 
     def page(self, search: Search, after: int, seconds: float) -> Page[Sequence[str]]:
         """The next slice of matches. ArchiveError when it takes longer than `seconds`."""
@@ -242,7 +185,7 @@ class Index:
             f" FROM {_joined(search.level, [*attributes, *(one for one, _ in search.keys)])}"
             f" WHERE {' AND '.join([f'{table.alias}.id > ?', *conditions])} ORDER BY {table.alias}.id LIMIT {PAGE_ROWS}"
         )
-        with self._reader() as connection, _no_longer_than(connection, seconds):
+        with self._file.reader() as connection, _no_longer_than(connection, seconds):
             rows = connection.execute(statement, (after, *values)).fetchall()
         matches = search.matcher()
         found = [row[1:] for row in rows if matches(row[1:])]
@@ -256,7 +199,7 @@ class Index:
             f" FROM {_joined(Level.IMAGE, [one for one, _ in retrieval.keys])} WHERE {' AND '.join(conditions)}"
             " ORDER BY i.series, CAST(i.instance_number AS INTEGER), i.id LIMIT ?"
         )
-        with self._reader() as connection, _no_longer_than(connection, seconds):
+        with self._file.reader() as connection, _no_longer_than(connection, seconds):
             return [
                 Part10Header(
                     sop_class_uid=row[0],
@@ -267,6 +210,28 @@ class Index:
                 )
                 for row in connection.execute(statement, (*values, limit))
             ]
+
+    # Series ---------------------------------------------------------------------------------------------------------
+
+    def series(self, wanted: Wanted, limit: int | None = None) -> Sequence[Series]:
+        """See `interfaces.VaultIndex`."""
+        with self._file.reader() as connection:
+            return index_series.series(connection, wanted, limit)
+
+    def series_uids(self) -> Collection[str]:
+        """See `interfaces.VaultIndex`."""
+        with self._file.reader() as connection:
+            return index_series.series_uids(connection)
+
+    def attributes(self, series_instance_uid: str) -> Mapping[str, str]:
+        """See `interfaces.VaultIndex`."""
+        with self._file.reader() as connection:
+            return index_series.attributes(connection, series_instance_uid)
+
+    def instances(self, series_instance_uid: str) -> Sequence[Instance]:
+        """See `interfaces.VaultIndex`."""
+        with self._file.reader() as connection:
+            return index_series.instances(connection, series_instance_uid)
 
 
 @contextmanager

@@ -1,31 +1,36 @@
 """The archive: a storage directory and its index, kept in step while objects come, and asked by query and retrieve.
 
 An object is acknowledged before it is indexed, and whatever happens to the index, the object is there: what the index
-missed it finds again by looking through the directory, which it does at the start, and after a failure.
+missed it finds again by looking through the directory, which it does at the start, and after a failure. Who sent it is
+recorded with it, and then its file is read once more for the hash that it is to have.
 """
 
 import math
-import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import trio
 
 from dulcet.errors import ArchiveError
-from dulcet.services.association import Association
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.responding import Page
+from dulcet.services.retrieving.suboperations import ObjectToSend
 from dulcet.services.storing.placing import StoredObject
-from dulcet.services.storing.storage_directory import shard_of
+from dulcet.station.archive.arrivals import NewArrival, Source
+from dulcet.station.archive.folder_store import FolderStore
+from dulcet.station.archive.hashing import Hashing
 from dulcet.station.archive.index import Index
-from dulcet.station.archive.vault import SHARDS
-from dulcet.station.sending.found import FileToSend
+from dulcet.station.archive.interfaces import ObjectStore, VaultIndex
+from dulcet.station.archive.telling import Tell, reason_of
+from dulcet.station.archive.upkeep import BATCH_OBJECTS, batches, differences, settle_removals, take_in
 
 BATCH_SECONDS = 0.05  # objects that come within it are indexed in one transaction, unless somebody asks
-BATCH_OBJECTS = 200  # read in one thread: some 30 ms
 MAX_WAITING = 100_000  # objects acknowledged and not indexed yet; beyond it the directory is looked through later
+MAX_LAST = 1_000  # taken in before the end, which takes some 150 ms
 SETTLE_SECONDS = 5.0  # that a query waits for what was acknowledged before it, and for the look at the start
 RETRY_SECONDS = 30.0  # from a failure of the index to the next attempt
 READING_THREADS = 2  # for queries; more would only take turns
@@ -33,23 +38,30 @@ READING_THREADS = 2  # for queries; more would only take turns
 Answer = TypeVar("Answer")
 
 
-class Tell(Protocol):
-    """Writes one line of the log."""
-
-    def __call__(self, event: str, about: Association | None = None, **values: Any) -> None:
-        """An event, the association that it is about, and what there is to know of it."""
-
-
 class VaultArchive:
     """The archive in a storage directory: a `services.query_retrieve.Archive`. `run` keeps the index in step."""
 
-    def __init__(self, directory: Path, tell: Tell, *, looks_at_start: bool = True) -> None:
-        """ConfigurationError when the index can't be opened. Of several processes one looks through at the start."""
-        self._directory = directory.absolute()
-        self._index = Index(self._directory)
+    def __init__(
+        self,
+        directory: Path,
+        tell: Tell,
+        *,
+        looks_at_start: bool = True,
+        store: ObjectStore | None = None,
+        index: VaultIndex | None = None,
+    ) -> None:
+        """`store` and `index`: those embedded in `directory`, unless others are given. ConfigurationError.
+
+        Of several processes one looks through at the start.
+        """
+        self._store = FolderStore(directory) if store is None else store
+        self._index = Index(directory.absolute()) if index is None else index
         self._tell = tell
-        self._waiting: deque[Path] = deque()
+        self._hashing = Hashing(self._store, self._index.arrivals, tell, quiet=self._quiet)
+        self._waiting: deque[NewArrival] = deque()
         self._acknowledged = self._indexed = 0
+        self._last_came = -math.inf
+        self._looks_first = looks_at_start
         self._look_at = 0.0 if looks_at_start else math.inf
         self._wanted = trio.Event()
         self._arrived = trio.Event()
@@ -58,36 +70,53 @@ class VaultArchive:
         self._readers = trio.CapacityLimiter(READING_THREADS)
 
     def close(self) -> None:
-        """Let go of the index, when `run` has ended. What was not indexed yet is found at the next start."""
+        """Let go of the index, when `run` has ended. What was not indexed yet is found at the next start.
+
+        Who sent it would not be: so the last are taken in now.
+        """
+        last = list(self._waiting)[:MAX_LAST]
+        with suppress(Exception):  # it was told while there was time
+            take_in(self._store, self._index, [each.name for each in last], (), last)
         self._index.close()
+
+    @property
+    def lag(self) -> int:
+        """How many objects were acknowledged and are not in the index yet."""
+        return self._acknowledged - self._indexed
 
     # Objects come ---------------------------------------------------------------------------------------------------
 
-    def stored(self, stored: StoredObject) -> None:
+    def stored(self, stored: StoredObject, source: Source) -> None:
         """An object is durable, and about to be acknowledged. Nothing is raised, nothing is waited for."""
-        if stored.path.stem != stored.sop_instance_uid or (stored.is_duplicate and not stored.is_conflict):
+        if stored.is_duplicate:
             return
         if len(self._waiting) >= MAX_WAITING:
             self._look_at = min(self._look_at, trio.current_time() + RETRY_SECONDS)
             return
-        self._waiting.append(stored.path)
+        self._waiting.append(new_arrival(stored, source))
         self._acknowledged += 1
+        self._last_came = trio.current_time()
         self._arrived.set()
+
+    def _quiet(self) -> float:
+        return trio.current_time() - self._last_came
 
     async def run(self) -> None:
         """Keep the index in step, until cancelled."""
-        await trio.to_thread.run_sync(_import_what_queries_need)
-        while True:
-            if trio.current_time() >= self._look_at:
-                await self._look_through()
-            if not self._waiting:
-                self._arrived = trio.Event()
-                with trio.move_on_at(self._look_at):
-                    await self._arrived.wait()
-            if len(self._waiting) < BATCH_OBJECTS:
-                with trio.move_on_after(BATCH_SECONDS):
-                    await self._wanted.wait()
-            await self._take_in_waiting()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hashing.run)
+            await trio.to_thread.run_sync(_import_what_queries_need)
+            while True:
+                if trio.current_time() >= self._look_at:
+                    await self._look_through()
+                if not self._waiting:
+                    self._arrived = trio.Event()
+                    with trio.move_on_at(self._look_at):
+                        await self._arrived.wait()
+                if len(self._waiting) < BATCH_OBJECTS:
+                    with trio.move_on_after(BATCH_SECONDS):
+                        await self._wanted.wait()
+                await self._take_in_waiting()
 
     async def settled(self) -> None:
         """See `services.query_retrieve.Archive`."""
@@ -101,7 +130,9 @@ class VaultArchive:
         batch = [self._waiting.popleft() for _ in range(min(BATCH_OBJECTS, len(self._waiting)))]
         if not self._waiting:
             self._wanted = trio.Event()
-        await self._take_in(batch, ())
+        names = [each.name for each in batch]
+        if await self._take_in(names, (), batch):
+            self._hashing.wanted(names)
         self._indexed += len(batch)
         self._progress.unpark_all()
 
@@ -109,33 +140,34 @@ class VaultArchive:
         """Compare the directory with the index, shard by shard; what comes meanwhile has its turn in between."""
         self._look_at = math.inf
         try:
-            await self._look_through_shards()
+            await self._look_through_parts()
         finally:
             self._is_looked_through = True
             self._progress.unpark_all()
 
-    async def _look_through_shards(self) -> None:
+    async def _look_through_parts(self) -> None:
         changed = 0
-        for shard in SHARDS:
-            try:
-                found, gone = await trio.to_thread.run_sync(self._index.differences, self._directory, shard)
-            except Exception as error:
-                self._failed(error)
-                return
-            changed += len(found) + len(gone)
-            batches = [found[start : start + BATCH_OBJECTS] for start in range(0, len(found), BATCH_OBJECTS)]
-            for paths in batches or [[]]:
-                if not await self._take_in(paths, gone):
-                    return
-                gone = []
-            while self._waiting:
-                await self._take_in_waiting()
-        self._tell("index.ready", changed=changed)
-
-    async def _take_in(self, paths: Sequence[Path], gone: Sequence[str]) -> bool:
         try:
-            if paths or gone:
-                await trio.to_thread.run_sync(self._index.take_in, paths, gone)
+            await trio.to_thread.run_sync(settle_removals, self._store, self._index)
+            for part in self._store.parts:
+                found = await trio.to_thread.run_sync(differences, self._store, self._index, part)
+                changed += len(found.changed) + len(found.gone)
+                for batch in batches(found):
+                    if not await self._take_in(*batch):
+                        return
+                while self._waiting:
+                    await self._take_in_waiting()
+        except Exception as error:
+            self._failed(error)
+            return
+        self._tell("index.ready", changed=changed)
+        if self._looks_first:
+            self._hashing.all_wanted()
+
+    async def _take_in(self, names: Sequence[str], gone: Sequence[str], came: Sequence[NewArrival]) -> bool:
+        try:
+            if names or gone:
+                await trio.to_thread.run_sync(take_in, self._store, self._index, names, gone, came)
         except Exception as error:
             self._failed(error)
             return False
@@ -144,7 +176,7 @@ class VaultArchive:
     def _failed(self, error: Exception) -> None:
         """Whatever it is: objects go on being stored, and are found when it has passed."""
         self._look_at = trio.current_time() + RETRY_SECONDS
-        self._tell("index.failed", reason=f"{type(error).__name__}: {error}")
+        self._tell("index.failed", reason=reason_of(error))
 
     # Queries --------------------------------------------------------------------------------------------------------
 
@@ -152,22 +184,26 @@ class VaultArchive:
         """See `services.query_retrieve.Archive`."""
         return await self._ask(lambda: self._index.page(search, after, seconds))
 
-    async def objects(self, retrieval: Retrieval, limit: int, seconds: float) -> Sequence[FileToSend]:
+    async def objects(self, retrieval: Retrieval, limit: int, seconds: float) -> Sequence[ObjectToSend]:
         """See `services.query_retrieve.Archive`."""
         headers = await self._ask(lambda: self._index.headers(retrieval, limit, seconds))
-        directory = str(self._directory)
-        return [
-            FileToSend(name=f"{directory}/{shard_of(uid)}/{uid}.dcm", header=header)
-            for header in headers
-            if (uid := header.sop_instance_uid)
-        ]
+        return [self._store.to_send(header) for header in headers if header.sop_instance_uid]
 
     async def _ask(self, question: Callable[[], Answer]) -> Answer:
         try:
             return await trio.to_thread.run_sync(question, limiter=self._readers)
-        except sqlite3.Error as error:
-            self._tell("index.failed", reason=str(error))
-            raise ArchiveError("the index can't be read") from error
+        except ArchiveError as error:
+            if error.detail:
+                self._tell("index.failed", reason=error.detail)
+            raise
+
+
+def new_arrival(stored: StoredObject, source: Source) -> NewArrival:
+    """What is recorded of an object that was stored just now."""
+    is_first = stored.path.stem == stored.sop_instance_uid
+    return NewArrival(
+        name=stored.name, source=source, received=time.time_ns(), replaces=stored.is_conflict and is_first
+    )
 
 
 def _import_what_queries_need() -> None:

@@ -1,8 +1,8 @@
 """What lies in a storage directory, and what an object there says of itself: where an index comes from.
 
 The directory is as `services.storing.storage_directory` keeps it: `1f/1.2.840.113619.2.5.dcm`. An object that came
-with the UID of another and other contents lies beside it with a digest in its name, and is not an entry: one UID is one
-instance.
+with the UID of another and other contents lies beside it with a digest in its name, and an index does not have it: one
+UID is one instance. The name of a file is enough to find it.
 """
 
 import os
@@ -26,7 +26,7 @@ SHARDS = tuple(f"{number:02x}" for number in range(256))
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 MAX_VALUE_CHARACTERS = 4096  # kept of a value; PS3.5 6.2 gives most 64, comments more
 
-_NAME = re.compile(r"([0-9.]{1,64})\.dcm")
+_NAME = re.compile(r"([0-9.]{1,64})(?:~([0-9a-f]{12}|[0-9a-f]{64}))?\.dcm")
 _OLD_DATE = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
 _READ = {one.tag: (one.name, one.vr) for one in ATTRIBUTES if not one.is_derived}
 _SINGLE_VALUE_VRS = ("LT", "ST", "UT", "UR")
@@ -39,6 +39,13 @@ class Listed(NamedTuple):
     size: int
     modified: int
     """Nanoseconds since 1970."""
+    digest: str = ""
+    """Of an object that lies beside another with its UID."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return name_of(self.sop_instance_uid, self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,19 @@ class Unreadable(NamedTuple):
     listed: Listed
     reason: str
     """In a sentence, safe to show."""
+
+
+def name_of(sop_instance_uid: str, digest: str = "") -> str:
+    """The name of an object's file."""
+    return f"{sop_instance_uid}~{digest}.dcm" if digest else f"{sop_instance_uid}.dcm"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """(SOP Instance UID, digest) that the name of an object's file consists of. ValueError when it is none."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError("it is not the name of an object")
+    return match[1], match[2] or ""
 
 
 def path_of(directory: Path, sop_instance_uid: str) -> Path:
@@ -81,23 +101,37 @@ def list_shard(directory: Path, shard: str) -> Iterator[Listed]:
             except FileNotFoundError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield Listed(match[1], status.st_size, status.st_mtime_ns)
+                yield Listed(match[1], status.st_size, status.st_mtime_ns, match[2] or "")
 
 
 def read_entry(path: Path) -> Entry | Unreadable | None:
     """What an index keeps of a file; None when it is gone. Synchronous, some 150 microseconds: run it in a thread."""
-    listed = Listed(path.stem, 0, 0)
+    uid = path.name.partition("~")[0].removesuffix(".dcm")
     try:
         descriptor = os.open(path, OPEN_FLAGS)
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Unreadable(listed, f"it can't be opened: {error.strerror}")
+        return unopened(uid, error)
+    try:
+        return read_open_entry(descriptor, uid)
+    finally:
+        os.close(descriptor)
+
+
+def unopened(sop_instance_uid: str, error: OSError) -> Unreadable:
+    """An object that the operating system does not give."""
+    return Unreadable(Listed(sop_instance_uid, 0, 0), f"it can't be opened: {error.strerror}")
+
+
+def read_open_entry(descriptor: int, sop_instance_uid: str) -> Entry | Unreadable:
+    """What an index keeps of an open file, which is to hold the object of that UID."""
+    listed = Listed(sop_instance_uid, 0, 0)
     try:
         status = os.fstat(descriptor)
-        listed = Listed(path.stem, status.st_size, status.st_mtime_ns)
+        listed = Listed(sop_instance_uid, status.st_size, status.st_mtime_ns)
         header = read_header(descriptor)
-        if header.sop_instance_uid != path.stem:
+        if header.sop_instance_uid != sop_instance_uid:
             return Unreadable(listed, "its SOP Instance UID is not its name")
         if not header.sop_class_uid.isascii():
             return Unreadable(listed, "what names its SOP class is no UID")
@@ -108,8 +142,6 @@ def read_entry(path: Path) -> Entry | Unreadable | None:
         return Unreadable(listed, f"it can't be read: {error.strerror}")
     except Exception as error:  # one file must not keep the others from being found
         return Unreadable(listed, f"reading it failed, a fault of dulcet's own: {type(error).__name__}")
-    finally:
-        os.close(descriptor)
 
 
 def _values(found: dict[int, bytes], header: Part10Header) -> dict[str, str]:

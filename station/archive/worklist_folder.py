@@ -18,7 +18,7 @@ from dulcet.services.querying.elements import read_elements
 from dulcet.services.querying.identifiers import value_text
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
 from dulcet.services.worklist import WorklistItem
-from dulcet.station.archive.keeping import Tell
+from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.vault import OPEN_FLAGS
 
 SUFFIXES = (".wl", ".dcm")

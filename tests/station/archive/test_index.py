@@ -19,9 +19,11 @@ from dulcet.services.querying.attributes import BY_TAG
 from dulcet.services.querying.identifiers import Identifier, encode_identifier
 from dulcet.services.querying.query import read_retrieval, read_search
 from dulcet.services.querying.query_models import PATIENT_ROOT, STUDY_ROOT
+from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.index import FILE_NAME, PAGE_ROWS, Index
 from dulcet.station.archive.index_schema import MIGRATIONS
-from dulcet.station.archive.vault import SHARDS, Entry, Unreadable, path_of, read_entry
+from dulcet.station.archive.upkeep import bring_up_to_date
+from dulcet.station.archive.vault import Entry, Unreadable, path_of, read_entry
 
 LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 NAME, DATE, MODALITIES = 0x00100010, 0x00080020, 0x00080061
@@ -36,12 +38,8 @@ def index(vault):
 
 
 def look_through(index, vault):
-    changed = gone = 0
-    for shard in SHARDS:
-        found, missing = index.differences(vault.directory, shard)
-        index.take_in(found, missing)
-        changed, gone = changed + len(found), gone + len(missing)
-    return changed, gone
+    changes = bring_up_to_date(FolderStore(vault.directory), index)
+    return changes.changed, changes.gone
 
 
 def searched(keys, model=STUDY_ROOT):
@@ -212,7 +210,7 @@ def test_only_objects_are_listed(vault, index):
 def test_an_update_is_all_or_nothing(vault, index):
     entry = read_entry(vault.put())
     broken = Entry(entry.header, entry.modified, {**entry.values, "instance_number": object()})
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(ArchiveError):
         index.update([entry, broken])
     assert index.counts()["instance"] == 0
     index.update([entry])

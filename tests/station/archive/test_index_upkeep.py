@@ -1,6 +1,7 @@
 """The archive while objects come: found as soon as acknowledged, and never lost for what happens to the index."""
 
 import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ from dulcet.services.querying.query_models import STUDY_ROOT
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.archive import keeping as archive_module
 from dulcet.station.archive import vault as vault_module
+from dulcet.station.archive.arrivals import How, Source
 from dulcet.station.archive.destinations import Destinations
 from dulcet.station.archive.index import FILE_NAME
 from dulcet.station.archive.keeping import VaultArchive
 
 IMPLICIT = "1.2.840.10008.1.2"
+SOURCE = Source("CT1", "192.0.2.1", How.C_STORE)
 LEVEL, STUDY = 0x00080052, 0x0020000D
 
 
@@ -68,22 +71,22 @@ async def running(vault, new_told):
 async def test_an_object_is_found_when_it_was_acknowledged(vault, running):
     archive = await running()
     for number in range(3):
-        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")))
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")), SOURCE)
         assert await studies(archive) == [f"1.2.{each}" for each in range(number + 1)]
 
 
 async def test_many_objects_are_taken_in_together(vault, running, monkeypatch):
     archive = await running()
     await studies(archive)
-    batches, take_in = [], archive._index.take_in
+    batches, take_in = [], archive_module.take_in
 
-    def counted(paths, gone):
-        batches.append(len(paths))
-        return take_in(paths, gone)
+    def counted(store, index, names, gone, came):
+        batches.append(len(names))
+        return take_in(store, index, names, gone, came)
 
-    monkeypatch.setattr(archive._index, "take_in", counted)
+    monkeypatch.setattr(archive_module, "take_in", counted)
     for number in range(50):
-        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID="1.2.1")))
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID="1.2.1")), SOURCE)
     await studies(archive)
     assert batches == [50]
 
@@ -98,24 +101,29 @@ async def test_what_lies_there_at_the_start_is_found(vault, running):
 async def test_of_several_processes_one_looks_through(vault, running):
     vault.put("1.9.1", StudyInstanceUID="1.2.1")
     archive = await running(looks_at_start=False)
-    archive.stored(stored(vault.put("1.9.2", StudyInstanceUID="1.2.2")))
+    archive.stored(stored(vault.put("1.9.2", StudyInstanceUID="1.2.2")), SOURCE)
     assert await studies(archive) == ["1.2.2"]
 
 
-@pytest.mark.parametrize(
-    ("name", "changed"), [("1.9.1~0123456789ab", {"is_conflict": True}), ("1.9.1", {"is_duplicate": True})]
-)
-async def test_what_is_no_new_entry(vault, running, name, changed):
+async def test_what_was_there_already_is_no_news(vault, running):
     archive = await running(looks_at_start=False)
-    archive.stored(stored(vault.put().with_stem(name), **changed))
+    archive.stored(stored(vault.put(), is_duplicate=True), SOURCE)
     assert archive._acknowledged == 0
+
+
+async def test_what_lies_beside_another_is_recorded_but_not_found(vault, running):
+    archive = await running(looks_at_start=False)
+    path = vault.put()
+    archive.stored(stored(path.rename(path.with_stem("1.9.1~0123456789ab")), is_conflict=True), SOURCE)
+    assert await studies(archive) == []
+    assert list(archive._index.arrivals.get(["1.9.1~0123456789ab.dcm"])) == ["1.9.1~0123456789ab.dcm"]
 
 
 async def test_an_object_that_took_the_place_of_another(vault, running):
     archive = await running()
-    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")))
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")), SOURCE)
     assert await studies(archive) == ["1.2.1"]
-    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.2"), is_conflict=True))
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.2"), is_conflict=True), SOURCE)
     assert await studies(archive) == ["1.2.2"]
 
 
@@ -132,7 +140,7 @@ async def test_a_failure_of_the_index_is_made_good_later(vault, running, monkeyp
         update(*arguments)
 
     monkeypatch.setattr(archive._index, "update", fail_twice)
-    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")))
+    archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")), SOURCE)
     assert await studies(archive) == []
     assert await archive._tell.wait("index.failed", 2) == {"reason": "OperationalError: database or disk is full"}
     await archive._tell.wait("index.ready", 2)
@@ -162,7 +170,7 @@ async def test_more_than_can_wait_is_found_later(vault, running, monkeypatch):
     monkeypatch.setattr(archive_module, "RETRY_SECONDS", 0.05)
     archive = await running()
     for number in range(5):
-        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")))
+        archive.stored(stored(vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")), SOURCE)
     assert archive._acknowledged == 2
     await archive._tell.wait("index.ready", 2)
     assert len(await studies(archive)) == 5
@@ -171,7 +179,7 @@ async def test_more_than_can_wait_is_found_later(vault, running, monkeypatch):
 def test_an_archive_that_does_not_keep_up_keeps_no_query_waiting(vault, new_told):
     async def main():
         archive = VaultArchive(vault.directory, new_told())  # and nobody runs it
-        archive.stored(stored(vault.put()))
+        archive.stored(stored(vault.put()), SOURCE)
         started = trio.current_time()
         await archive.settled()
         archive.close()
@@ -183,7 +191,7 @@ def test_an_archive_that_does_not_keep_up_keeps_no_query_waiting(vault, new_told
 async def test_objects_to_send_are_files_of_the_vault(vault, running):
     archive = await running()
     path = vault.put("1.9.1", StudyInstanceUID="1.2.1")
-    archive.stored(stored(path))
+    archive.stored(stored(path), SOURCE)
     await archive.settled()
     retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
     (found,) = await archive.objects(retrieval, 10, 5.0)
@@ -196,13 +204,16 @@ async def test_an_index_that_cannot_be_read_is_an_answer(vault, running, monkeyp
     archive = await running()
     await studies(archive)
 
-    def broken(*_arguments):
-        raise sqlite3.DatabaseError("database disk image is malformed")
+    @contextmanager
+    def broken():
+        with archive._index._file._errors("read"):
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        yield
 
-    monkeypatch.setattr(archive._index, "page", broken)
+    monkeypatch.setattr(archive._index._file, "reader", broken)
     with pytest.raises(ArchiveError, match="can't be read"):
         await studies(archive)
-    monkeypatch.setattr(archive._index, "headers", broken)
+    assert archive._tell[-1] == ("index.failed", {"reason": "database disk image is malformed"})
     retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
     with pytest.raises(ArchiveError, match="can't be read"):
         await archive.objects(retrieval, 10, 5.0)
