@@ -1,5 +1,6 @@
 """Before the first case: is the product there, what does it accept, how many associations does it serve at once?"""
 
+import math
 from dataclasses import replace
 
 import trio
@@ -19,6 +20,7 @@ from dulcet.errors import (
 from dulcet.ul.reasons import explain_abort, explain_rejection
 
 CONCURRENT_ASSOCIATIONS = 12  # what the kit makes use of at most
+PROMPT_SECONDS = 0.5  # more than the first C-ECHO took: an association that waits for its turn takes longer
 PROPOSED = tuple(dict.fromkeys(uid for claim in CLAIMS for uid in claim.abstract_syntaxes))
 
 
@@ -87,13 +89,21 @@ async def _is_blocked(product: Product, patience: Patience) -> bool:
 
 
 async def _concurrency(product: Product, patience: Patience) -> int:
-    """How many associations stand at the same time."""
+    """How many associations are served at the same time: on each further one a C-ECHO is answered as on the first."""
     held = 0
+    prompt = math.inf
     async with trio.open_nursery() as nursery:
         visit = Visit(product, patience, nursery, Findings())
         try:
             for _ in range(CONCURRENT_ASSOCIATIONS):
-                await visit.associate(context(1, VERIFICATION))
+                association = await visit.associate(context(1, VERIFICATION))
+                began = trio.current_time()
+                if 1 in association.accepted and (await association.echo()).word == "SILENCE":
+                    break
+                took = trio.current_time() - began
+                if took > prompt:
+                    break
+                prompt = min(prompt, took + PROMPT_SECONDS)
                 held += 1
         except (PreconditionError, DulcetError):
             pass
@@ -170,6 +180,7 @@ async def probe(product: Product, patience: Patience) -> str:
             await association.outcome(patience.settle)
         except (PreconditionError, DulcetError) as error:
             trouble = str(error)
-        await visit.close()
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     return trouble

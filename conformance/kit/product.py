@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dulcet.conformance.kit import stimuli
+from dulcet.conformance.kit.gate import Gate
 from dulcet.dimse import uids
 
 
@@ -108,6 +109,8 @@ class Product:
     """It answered a C-ECHO on an association of its own before the first case."""
     parallel: int = 1
     """How many associations the product serves at once, as far as the kit uses it."""
+    gate: Gate | None = None
+    """One case at a time goes in; None where they don't keep each other out."""
 
     def request(self, *contexts: bytes) -> stimuli.Request:
         """A proper A-ASSOCIATE-RQ to this product; Verification when no context is given."""

@@ -7,7 +7,7 @@ connection, and a reset may destroy the A-ABORT that was on its way.
 import math
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import trio
@@ -33,8 +33,12 @@ class Seen:
 class RawPeer:
     """One connection to the product. `run` has to be started in a nursery; it reads until the product closes."""
 
-    def __init__(self, stream: trio.abc.Stream, wire: Wire, began: float) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, wire: Wire, began: float, heard: Callable[[int | None], None] = lambda _: None
+    ) -> None:
+        """`heard` is called with the type of each PDU of the product, with None when the connection has ended."""
         self.stream = stream
+        self._heard = heard
         self.wire = wire
         self._began = began
         self._buffer = bytearray()
@@ -64,10 +68,12 @@ class RawPeer:
         self.wire.add(now, Kind.RECEIVED, octets)
         self._buffer += octets
         for pdu in _whole_pdus(self._buffer):
+            self._heard(pdu[0])
             self._sender.send_nowait(Seen(now, pdu))
 
     def _ended(self, end: End) -> None:
         self.end, self.ended_at = end, self.now()
+        self._heard(None)
         if end is not End.KIT:
             if self._buffer:
                 self._sender.send_nowait(Seen(self.ended_at, bytes(self._buffer)))

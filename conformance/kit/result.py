@@ -53,7 +53,7 @@ class Observed:
     contexts: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Abstract syntax -> (result, transfer syntax)."""
     associations_at_once: int = 1
-    """As many as the kit tried, or as the product took."""
+    """As many as the kit tried, or as the product served without having one wait for another."""
     is_blocked_by_silence: bool = False
     """A connection on which nothing is said keeps the product from serving others."""
     tls: str = ""

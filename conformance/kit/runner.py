@@ -82,6 +82,8 @@ async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
     """Play one case once. Never raises: what goes wrong is inconclusive."""
     assert case.play is not None
     findings = Findings()
+    if product.gate is not None:
+        await product.gate.enter(findings)
     started, clock = datetime.now(UTC), trio.current_time()
     outcome, judgement = await _played(case, product, patience, findings)
     if outcome is not None:
@@ -178,17 +180,23 @@ class Runner:
     async def _all(self, cases: Sequence[Case]) -> None:
         alone = [case for case in cases if case.alone or case.load]
         waiting = [case for case in cases if case.waits_artim and case not in alone]
-        quick = [case for case in cases if case not in alone and case not in waiting]
+        quick = self._in_order([case for case in cases if case not in alone and case not in waiting])
         parallel = self.product.parallel
-        beside = parallel + len(waiting) <= CONCURRENT_ASSOCIATIONS and parallel > 1
+        blocked = self.product.is_blocked_by_silence
+        beside = parallel + len(waiting) <= CONCURRENT_ASSOCIATIONS and parallel > 1 and not blocked
         async with trio.open_nursery() as nursery:
             if beside:
                 nursery.start_soon(at_once, waiting, max(len(waiting), 1), self._first)
             await at_once(quick, parallel, self._first)
         if not beside:
-            await at_once(waiting, parallel, self._first)
+            one_is_enough = blocked and not self.conditions.patience.artim_declared
+            await at_once(waiting, 1 if one_is_enough else parallel, self._first)
         await at_once(alone, 1, self._first)
         await self._confirm(cases)
+
+    def _in_order(self, cases: Sequence[Case]) -> Sequence[Case]:
+        """Past a gate the last come first: they wait inside, so that others can wait at the gate meanwhile."""
+        return cases if self.product.gate is None else cases[::-1]
 
     async def _first(self, case: Case) -> None:
         if self._is_down():
@@ -247,7 +255,7 @@ class Runner:
         mild = [case for case in doubtful if self._results[case.id].verdict is Verdict.WARN and not case.alone]
         silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
         await at_once([case for case in doubtful if case not in silent and case not in mild], 1, self._again)
-        await at_once(silent, self.product.parallel, self._again)
+        await at_once(self._in_order(silent), self.product.parallel, self._again)
         await at_once(mild, self.product.parallel, self._again)
 
     async def _again(self, case: Case) -> None:
@@ -262,10 +270,15 @@ class Runner:
         self._done(confirmed(first, second))
 
     async def _recovered(self) -> str:
-        trouble = "no answer"
+        """Why the product does not answer; "" when it does, or does so in time. The wait at the gate is not its own."""
+        trouble, looking = "no answer", object()
+        if self.product.gate is not None:
+            await self.product.gate.enter(looking)
         with trio.move_on_after(self.conditions.recovery_seconds):
             while trouble:
-                trouble = await is_healthy(self.product, self.conditions.patience)
+                trouble = await is_healthy(replace(self.product, gate=None), self.conditions.patience)
+        if self.product.gate is not None:
+            self.product.gate.leave(looking)
         return trouble
 
     def _done(self, result: CaseResult) -> None:

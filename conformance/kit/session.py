@@ -9,9 +9,10 @@ import trio
 from dulcet.conformance.kit import catalogue
 from dulcet.conformance.kit.case import Case, Level, Role
 from dulcet.conformance.kit.configuration import Declaration
+from dulcet.conformance.kit.gate import Gate
 from dulcet.conformance.kit.passive import PassiveCheck, judge_traffic
-from dulcet.conformance.kit.preflight import baseline, claims_of, look_at
-from dulcet.conformance.kit.product import Product
+from dulcet.conformance.kit.preflight import baseline, claims_of, look_at, probe
+from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.result import CaseResult, Observed, Run
 from dulcet.conformance.kit.runner import Conditions, Progress, Runner, why_skipped
 
@@ -59,6 +60,7 @@ async def test_acceptor(
     run.observed = await look_at(product, conditions.patience)
     known = _known(product, declaration, run.observed)
     known = await baseline(known, conditions.patience)
+    known = _with_gate(known, conditions.patience)
     run.claims = dict(known.claims)
     cases = [case for case in catalogue.in_order(catalogue.acceptor_cases()) if selection.wants(case)]
     checks = [check for check in catalogue.acceptor_checks() if selection.wants(check.case)]
@@ -80,8 +82,21 @@ def _known(product: Product, declaration: Declaration, observed: Observed) -> Pr
         claims=claims,
         sop_classes={uid: syntax for uid, (result, syntax) in observed.contexts.items() if result == 0},
         is_blocked_by_silence=observed.is_blocked_by_silence,
-        parallel=1 if observed.is_blocked_by_silence else max(1, min(product.parallel, observed.associations_at_once)),
+        parallel=max(1, min(product.parallel, observed.associations_at_once)),
     )
+
+
+def _with_gate(product: Product, patience: Patience) -> Product:
+    """A product that silence blocks gets a gate; over TLS, where handshakes are played with too, one case at a time."""
+    if not product.is_blocked_by_silence or product.parallel == 1:
+        return product
+    if product.tls is not None or not product.can_be_probed:
+        return replace(product, parallel=1)
+
+    async def is_open() -> bool:
+        return not await probe(product, patience)
+
+    return replace(product, gate=Gate(is_open))
 
 
 def put_together(

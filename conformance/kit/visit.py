@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -32,7 +33,7 @@ class Problem:
     is_warning: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Findings:
     """What a case collects while it plays."""
 
@@ -61,6 +62,7 @@ class Visit:
         self._began = trio.current_time()
         self._peers: list[RawPeer] = []
         self._kept: list[trio.abc.AsyncResource] = []
+        self._unanswered: set[int] = set()
 
     def keep(self, resource: trio.abc.AsyncResource) -> None:
         """Close this when the case ends."""
@@ -79,6 +81,8 @@ class Visit:
     async def connect(self, *, judged: bool = True) -> RawPeer:
         """Open a connection. PeerUnavailableError when the product can't be reached."""
         product = self.product
+        if product.gate is not None:
+            await product.gate.enter(self.findings)
         try:
             with trio.fail_after(CONNECT_SECONDS):
                 stream: trio.abc.Stream = await trio.open_tcp_stream(product.host, product.port)
@@ -100,10 +104,22 @@ class Visit:
         """Read from a connection, whoever opened it."""
         wire = Wire(len(self.findings.wires) + 1, judged=judged, kit_connected=kit_connected)
         self.findings.wires.append(wire)
-        peer = RawPeer(stream, wire, self._began)
+        peer = RawPeer(stream, wire, self._began, partial(self._heard, wire.number))
         self._peers.append(peer)
         self._nursery.start_soon(peer.run)
+        gate = self.product.gate
+        if gate is not None and kit_connected:
+            self._unanswered.add(wire.number)
+            self._nursery.start_soon(gate.look, self.findings, self.patience.settle)
         return peer
+
+    def _heard(self, number: int, pdu_type: int | None) -> None:
+        """The product has made an association of this connection, or ended it: it keeps no other case out."""
+        if number not in self._unanswered or pdu_type not in (AAssociateAC.PDU_TYPE, None):
+            return
+        self._unanswered.discard(number)
+        if self.product.gate is not None and not self._unanswered:
+            self.product.gate.leave(self.findings)
 
     async def listen(self, port: int, handle: Callable[[RawPeer], Awaitable[None]]) -> None:
         """Take the product's connections on a port of ours until the case ends. PreconditionError when it is taken."""
@@ -125,6 +141,8 @@ class Visit:
         for resource in self._kept:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(resource)
+        if self.product.gate is not None:
+            self.product.gate.leave(self.findings)
 
     async def ask(self, request: stimuli.Request, tested: tuple[int, ...] = (1,), *, judged: bool = True) -> "Asked":
         """Send an A-ASSOCIATE-RQ; whatever comes is the outcome."""
