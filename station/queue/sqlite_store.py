@@ -1,6 +1,7 @@
 """The queue in a file of SQLite: the `JobStore` that dulcet uses. Synchronous: call it in threads."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import islice
@@ -40,8 +41,12 @@ ROWS_AT_ONCE = 2_000  # in one transaction of `add`: some 15 ms in which no othe
 ADDING_SECONDS = 3_600.0  # between two such steps; an order that stood still for longer was left by who made it
 
 
-def open_queue(state: Path, warn: Callable[[str], None]) -> "SQLiteJobStore":
-    """The queue of the state directory, made when it is missing. QueueError. `warn`: see `QueueFile`."""
+def _warn(sentence: str) -> None:
+    print(f"dulcet: {sentence}", file=sys.stderr, flush=True)
+
+
+def open_queue(state: Path, warn: Callable[[str], None] = _warn) -> "SQLiteJobStore":
+    """The queue of the state directory, made when it is missing. See `SQLiteJobStore`."""
     return SQLiteJobStore(state / FILE_NAME, warn)
 
 
@@ -53,10 +58,11 @@ def has_queue(state: Path) -> bool:
 class SQLiteJobStore(SQLiteRuns, SQLiteRequests):
     """See `JobStore`. Several threads may use one; each call holds it for as long as it takes."""
 
-    def __init__(
-        self, path: Path, warn: Callable[[str], None] = lambda _: None, clock: Callable[[], float] = time.time
-    ) -> None:
-        """Open the file at `path`. QueueError; `warn` is told of a damaged file that was set aside."""
+    def __init__(self, path: Path, warn: Callable[[str], None] = _warn, clock: Callable[[], float] = time.time) -> None:
+        """Open the file at `path`. QueueError; `warn` is told of a damaged file that was set aside: standard error is.
+
+        `clock` tells the seconds since 1970.
+        """
         self.path = path
         self._file = QueueFile(path, warn)
         self._now = clock
