@@ -68,7 +68,8 @@ def judge(case: Case, outcome: Outcome, problems: list[Problem]) -> Judgement:
     if behaviour.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         return behaviour
     if faults:
-        return Judgement(Verdict.FAIL, faults[0].code, "; ".join(fault.explanation for fault in faults))
+        verdict = Verdict.WARN if case.level is Level.INFORMATIONAL else Verdict.FAIL
+        return Judgement(verdict, faults[0].code, "; ".join(fault.explanation for fault in faults))
     if behaviour.verdict is Verdict.WARN or not problems:
         return behaviour
     return Judgement(Verdict.WARN, problems[0].code, "; ".join(problem.explanation for problem in problems))

@@ -81,7 +81,9 @@ def test_a_verdict_and_its_code(allowed, outcome, verdict, code):
 
 def test_a_race_is_inconclusive_and_information_never_fails():
     assert judge(a_case("AC", timing=True), Outcome("SILENCE"), []).verdict is Verdict.INCONCLUSIVE
-    assert judge(a_case("AC", level=Level.INFORMATIONAL), Outcome("SILENCE"), []).verdict is Verdict.WARN
+    informational = a_case("AC", level=Level.INFORMATIONAL)
+    assert judge(informational, Outcome("SILENCE"), []).verdict is Verdict.WARN
+    assert judge(informational, Outcome("AC"), [Problem("WRONG_UID", "of another")]).verdict is Verdict.WARN
 
 
 def test_a_problem_fails_what_would_pass():

@@ -120,14 +120,16 @@ CONTEXTS = (
         _contexts(context(1, VERIFICATION, UNKNOWN_UID, IMPLICIT_VR_LITTLE_ENDIAN)),
     ),
     request_case(
-        "pc.ts-unknown-only", "a private transfer syntax only",
+        "pc.ts-unknown-only", "a private transfer syntax only, beside Verification in Implicit VR Little Endian",
         "A context none of whose transfer syntaxes is supported is answered with result 4.", "PS3.8 Table 9-18", Q,
-        _contexts(context(1, VERIFICATION, UNKNOWN_UID)), ("AC(4)",), tolerated=("AC(2)", "AC(1)", "RJ"),
+        _contexts(context(1, VERIFICATION), context(3, VERIFICATION, UNKNOWN_UID)), ("AC(4)",),
+        tolerated=("AC(2)", "AC(1)", "RJ"), tested=(3,),
     ),
     request_case(
-        "pc.abstract-unknown", "a private abstract syntax",
+        "pc.abstract-unknown", "a private abstract syntax beside Verification",
         "A context whose abstract syntax is not supported is answered with result 3.", "PS3.8 Table 9-18", Q,
-        _contexts(context(1, UNKNOWN_UID)), ("AC(3)",), tolerated=("AC(0|1|2)", "RJ"),
+        _contexts(context(1, VERIFICATION), context(3, UNKNOWN_UID)), ("AC(3)",), tolerated=("AC(0|1|2)", "RJ"),
+        tested=(3,),
         note="A product may be set up to take any SOP class.",
     ),
     request_case(

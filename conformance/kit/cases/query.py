@@ -244,7 +244,7 @@ CASES = (
          ("RSP(FE00|0000)",), needs=_FIND),
     case("find.cancel.late", "a C-CANCEL after the final response", _IGNORED, "PS3.7 9.1.2.2", Q, _cancel_late,
          ("SILENCE",), needs=_FIND),
-    case("find.cancel.wrong-msgid", "a C-CANCEL for another Message ID", _IGNORED, "PS3.7 9.3.2.3", Q, _cancel_nothing,
+    case("find.cancel.wrong-msgid", "a C-CANCEL for another Message ID", _IGNORED, "PS3.7 9.3.2.3", B, _cancel_nothing,
          NORMAL,
          tolerated=("ABORT",), note="The kit breaks PS3.7 9.3.2.3 here, so an A-ABORT is no fault.", needs=_FIND),
     case("find.cancel.of-echo", "a C-CANCEL for a C-ECHO", _IGNORED, "PS3.7 9.3.2.3", B, _cancel_echo, NORMAL,
