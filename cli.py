@@ -35,6 +35,7 @@ COMMANDS = {
     "get": ("dulcet.commands.get:get", "Get objects on the association that asks (C-GET)."),
     "commit": ("dulcet.commands.commit:commit_command", "Have a peer commit itself to keep objects."),
     "serve": ("dulcet.commands.serve:serve", "Receive objects, and be an archive: storage and query SCP."),
+    "status": ("dulcet.commands.status:status", "Show what goes on: processes, associations, transfers, jobs."),
     "index": ("dulcet.commands.index:index", "Bring the index of stored objects up to date."),
     "series": ("dulcet.commands.series:series", "What arrived: list, show, open, export, verify, remove."),
     "decode": ("dulcet.commands.decode:decode", "Read captures and PDUs."),

@@ -11,11 +11,11 @@ from dulcet.errors import ConfigurationError
 from dulcet.services.limits import Limits
 from dulcet.services.storage import Durability, OnConflict
 from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.book.sizes import octets_of
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 DEFAULT_PORT = 11112
 LOOPBACK = "127.0.0.1"
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _LIMITS = Limits()
 _ARCHIVE = ArchiveSettings()
 
@@ -29,12 +29,10 @@ class Octets(click.ParamType[int]):
         """Decimal units, as disks have them."""
         if isinstance(value, int):
             return value
-        text = str(value).strip().lower().removesuffix("b")
-        unit = text[-1:] if text[-1:] in "kmgt" and text else ""
-        number = text.removesuffix(unit) if unit else text
-        if not number.isdigit():
-            self.fail(f"{value!r} is no size: write 500M or 4G", param, ctx)
-        return int(number) * _UNITS[unit]
+        try:
+            return octets_of(value)
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
 
 
 def http_address(text: str) -> tuple[str, int]:

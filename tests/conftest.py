@@ -1,7 +1,9 @@
 """What holds for every test."""
 
+import importlib.util
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,3 +19,12 @@ def own_state():
     with tempfile.TemporaryDirectory(prefix="dulcet-state-") as directory, pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "DULCET_STATE", directory)
         yield
+
+
+@pytest.fixture(scope="session")
+def prometheus():
+    """A strict reader of Prometheus' text format: prometheus_text.py beside this file."""
+    spec = importlib.util.spec_from_file_location("prometheus_text", Path(__file__).with_name("prometheus_text.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -110,7 +110,7 @@ class HTTPServer:
         if len(head) > MAX_REQUEST_OCTETS:
             return _response(431)
         words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-        if len(words) != 3 or not words[2].startswith("HTTP/") or not words[0].isalpha():
+        if len(words) != 3 or not words[2].startswith("HTTP/") or not (words[0].isascii() and words[0].isalpha()):
             return _response(400)
         method, target, version = words
         if version not in ("HTTP/1.0", "HTTP/1.1"):
