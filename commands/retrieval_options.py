@@ -10,10 +10,9 @@ import trio
 
 from dulcet.commands.options import FILE, ae_title, stacked
 from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN, explain
-from dulcet.dimse.uids import STORAGE_SOP_CLASSES
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
-from dulcet.station.book.spelling import did_you_mean
+from dulcet.station.book import sop_classes
 from dulcet.station.retrieval.attempts import Attempt
 
 EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 1, 66
@@ -84,16 +83,10 @@ def storage(options: dict[str, Any]) -> StorageOptions:
 
 def storage_classes(words: tuple[str, ...]) -> tuple[str, ...]:
     """The UIDs of storage SOP classes by UID, or by the beginning of the name: `CT Image`; click.UsageError."""
-    return tuple(uid for word in words for uid in _storage_class(word))
-
-
-def _storage_class(word: str) -> list[str]:
-    if word in STORAGE_SOP_CLASSES or word.replace(".", "").isdigit():
-        return [word]
-    found = [uid for uid, name in STORAGE_SOP_CLASSES.items() if name.lower().startswith(word.lower())]
-    if not found:
-        raise click.UsageError(f"{word!r} is no storage SOP class{did_you_mean(word, STORAGE_SOP_CLASSES.values())}")
-    return found
+    try:
+        return tuple(uid for word in words for uid in sop_classes.storage_classes(word))
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def title(text: str) -> str:

@@ -15,6 +15,7 @@ from dulcet.services.listener import bind
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
 from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.station.book.configuration import node_book_path
+from dulcet.station.queue.routes import OwnEntity, Routes
 from dulcet.station.server import Part, ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers
 
@@ -103,6 +104,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         archive=_archive(options),
         http=None if options["http"] is None else http_address(options["http"]),
         queue=not options["no_queue"],
+        routes=Routes.read(own=OwnEntity(ae_title=title, port=options["port"])),
         as_json=options["as_json"],
         verbose=options["verbose"],
         quiet=options["quiet"],

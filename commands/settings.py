@@ -26,7 +26,9 @@ from dulcet.station.book.toml_file import TOMLFile
 GENERAL_TABLE = "dulcet"
 GENERAL = ("aet", "port", "directory")
 """What [dulcet] may hold, and DULCET_AET, DULCET_PORT and DULCET_DIRECTORY."""
-WITHOUT_SETTINGS = ("config", "completion", "node")
+RULES = "route"
+"""`[[route]]`: rules, not settings; `station.queue.routes` reads them."""
+WITHOUT_SETTINGS = ("config", "completion", "node", RULES)
 """Commands that have to work when the file is at fault, or whose options are about something else than us."""
 
 
@@ -65,6 +67,10 @@ class Settings:
         known = [GENERAL_TABLE, *(command for command in commands if command not in WITHOUT_SETTINGS)]
         for name, table in self.file.values.items():
             place = self.file.place(name)
+            if name == RULES:
+                if not isinstance(table, list) or not all(isinstance(each, dict) for each in table):
+                    raise ConfigurationError(f"{place}: each rule that forwards begins with a line [[{RULES}]]")
+                continue
             if not isinstance(table, dict):
                 raise ConfigurationError(f"{place}: {quote(name)} stands in no table: [dulcet], or that of a command")
             if name not in known:

@@ -25,6 +25,7 @@ from dulcet.station.book.own_address import is_loopback
 from dulcet.station.monitor.process_file import publish
 from dulcet.station.monitor.server_monitor import ServerMonitor
 from dulcet.station.monitor.service_manager import READY, STOPPING, keep_watchdog, notify, reloading
+from dulcet.station.queue.routes import has_journal
 from dulcet.station.server_log import Log
 from dulcet.station.server_settings import ServerSettings, TLSFiles, differences, needs_restart, taken_over
 from dulcet.station.terminal import has_hung_up, terminals
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from dulcet.station.archive.archive_services import ArchiveServices
     from dulcet.station.queue.child import QueueChild
+    from dulcet.station.queue.forwarding import Forwarding
 
 __all__ = ["Part", "ServerSettings", "TLSFiles", "run_server"]
 
@@ -72,6 +74,7 @@ class _Server:
         self._monitor = ServerMonitor(settings, self._log, family=part.family or os.getpid())
         self._archive: ArchiveServices | None = None
         self._queue: QueueChild | None = None
+        self._forwarding: Forwarding | None = None
         self._terminals = terminals()
 
     async def run(self, sockets: Sequence[socket.socket]) -> int:
@@ -88,6 +91,7 @@ class _Server:
         storage = Storage(self._settings.storage)
         try:
             self._archive = self._archive_services()
+            self._forwarding = self._forward()
             listener = Listener(
                 sockets,
                 self._acceptor(storage),
@@ -95,6 +99,7 @@ class _Server:
                 failed_handshake=lambda address, reason: self._log("tls.failed", address=address, reason=reason),
             )
             async with trio.open_nursery() as nursery:
+                self._beside = nursery
                 await self._start_beside(nursery, storage, listener)
                 nursery.start_soon(self._await_ends, ends, listener, nursery.cancel_scope)
                 nursery.start_soon(self._await_reloads, reloads, storage, listener)
@@ -121,6 +126,8 @@ class _Server:
             archive = self._archive
             monitor.index_lag = lambda: archive.index_lag
             nursery.start_soon(archive.run)
+        if self._forwarding is not None:
+            nursery.start_soon(self._forwarding.run)
         written = trio.Event()
         nursery.start_soon(partial(publish, monitor.report, failed=self._not_written, written=written.set))
         with trio.move_on_after(WRITTEN_SECONDS):  # a disk that is slow keeps nobody waiting
@@ -151,6 +158,30 @@ class _Server:
 
         is_first = self._part.is_first
         return ArchiveServices(settings.archive, settings.storage, settings.ae_title, self._log, is_first=is_first)
+
+    def _forward(self) -> "Forwarding | None":
+        """Nothing is imported as long as there are no rules."""
+        settings = self._settings
+        if not settings.routes and not has_journal(settings.storage.directory):
+            return None
+        from dulcet.station.queue.forwarding import Forwarding, StationQueue
+
+        return Forwarding(
+            settings.storage.directory,
+            settings.routes,
+            self._log,
+            queue=StationQueue,
+            options={"aet": settings.ae_title},
+            is_durable=settings.storage.durability is not Durability.NONE,
+        )
+
+    def _take_routes(self) -> None:
+        """Forward by the rules that are in force now."""
+        if self._forwarding is not None:
+            self._forwarding.change(self._settings.routes)
+        elif (forwarding := self._forward()) is not None:
+            self._forwarding = forwarding
+            self._beside.start_soon(forwarding.run)
 
     # Signals --------------------------------------------------------------------------------------------------------
 
@@ -189,9 +220,11 @@ class _Server:
         try:
             new = await trio.to_thread.run_sync(read_settings)
             self._settings = taken_over(old, new)
+            self._take_routes()
             listener.change(self._acceptor(storage), self._tls())
         except ConfigurationError as error:
             self._settings = old
+            self._take_routes()
             self._log("settings.fault", reason=str(error))
             return
         self._log.settings = self._settings
@@ -210,6 +243,8 @@ class _Server:
         settings, archive = self._settings, self._archive
         syntaxes = frozenset(TRANSFER_SYNTAXES)
         store = self._monitor.timing(storage_operation(storage, observe=self._stored))
+        if self._forwarding is not None:
+            store = self._forwarding.operation(store)
         operations = {CEchoRQ: ECHO, CStoreRQ: store}
         return Acceptor(
             admission=settings.admission,
@@ -255,6 +290,8 @@ class _Server:
     def _stored(self, association: Association, request: CStoreRQ, outcome: StoredObject | StorageError) -> None:
         uid = request.affected_sop_instance_uid
         self._monitor.stored(association, request, outcome)
+        if self._forwarding is not None:
+            self._forwarding.stored(association, request, outcome)
         if self._archive is not None and isinstance(outcome, StoredObject):
             self._archive.stored(outcome, source_of(association, request))
         if isinstance(outcome, StorageError):

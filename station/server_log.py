@@ -40,6 +40,9 @@ EVENTS = {
     "commitment.failed": "What was reported can't be crossed off.",
     "queue.started": "A process runs the jobs of the queue.",
     "queue.ended": "It ended, and is started again after a pause.",
+    "forward.queued": "Objects that arrived became a job of the queue, as a rule says.",
+    "forward.dropped": "Objects that arrived are not forwarded: their rule is gone.",
+    "forward.failed": "What arrives can't be forwarded now; it is tried again.",
     "monitor.failed": "The file for `dulcet status` can't be written; nothing else suffers.",
 }
 """Every event that a line may have."""
@@ -47,7 +50,7 @@ EVENTS = {
 ERRORS = {
     *("association.rejected", "tls.failed", "object.conflict", "object.refused"),
     *("index.failed", "nodes.fault", "worklist.file", "commitment.undelivered", "commitment.failed"),
-    *("settings.fault", "queue.ended", "monitor.failed"),
+    *("settings.fault", "queue.ended", "forward.dropped", "forward.failed", "monitor.failed"),
 }
 """Those that somebody should look at."""
 

@@ -8,6 +8,7 @@ from dulcet.services.admission import Admission
 from dulcet.services.limits import Limits
 from dulcet.services.storage import StorageOptions
 from dulcet.station.archive.archive_settings import ArchiveSettings
+from dulcet.station.queue.routes import Routes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class ServerSettings:
     """Where `/metrics` and `/healthz` are served; None: nowhere."""
     queue: bool = True
     """Whether the jobs of the transfer queue are run, in a process beside."""
+    routes: Routes = field(default_factory=Routes)
+    """What is forwarded of what arrives."""
     as_json: bool = False
     verbose: int = 0
     quiet: bool = False
@@ -56,7 +59,7 @@ _OPTIONS = {
     "window": "async_window",
 }
 """What is not called as the option that sets it."""
-_CHANGES_AT_ONCE = ("admission", "limits", "max_pdu_length", "window", "verbose", "quiet")
+_CHANGES_AT_ONCE = ("admission", "limits", "max_pdu_length", "window", "routes", "verbose", "quiet")
 
 
 def taken_over(old: ServerSettings, new: ServerSettings) -> ServerSettings:

@@ -87,6 +87,18 @@ class TOMLFile:
         """`path:line`, as compilers and editors write it."""
         return f"{self.path}:{self.line(*keys)}"
 
+    def place_of_item(self, name: str, index: int, *key: str) -> str:
+        """`path:line` of the table `[[name]]` with this index, counted from 0, or of a key of it."""
+        count = -1
+        line = self.line(name)
+        for statement in statements(self.text):
+            if statement.keys == (name,) and statement.is_header:
+                count += 1
+                line = statement.first_line if count == index else line
+            elif count == index and statement.keys == (name, *key):
+                line = statement.first_line
+        return f"{self.path}:{line}"
+
 
 @lru_cache(maxsize=4)  # a book with a fault in every node asks for every line
 def _lines(text: str) -> Mapping[tuple[str, ...], int]:
