@@ -22,6 +22,8 @@ from dulcet.commands.options import (
     user_identity,
 )
 from dulcet.commands.peers import how_to_call, peers, preferences
+from dulcet.commands.queue_options import bandwidth_option, job_options, queue_options
+from dulcet.services.pacing import Bandwidth
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
@@ -64,6 +66,8 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
 @click.option(
     "--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each file (.csv or .json)."
 )
+@bandwidth_option
+@queue_options
 @peer_options
 @tls_client_options
 @identity_options
@@ -72,13 +76,21 @@ def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
     """Send FILEs to PEER (C-STORE): DICOM files, folders with all below them, DICOMDIRs, zip files.
 
     What a peer does not take as it is, is converted between the uncompressed transfer syntaxes or inflated. The report
-    says what happened to every file; the exit code is 0 only if all were stored.
+    says what happened to every file; the exit code is 0 only if all were stored. With --queue it is 0 if all are in the
+    queue: `dulcet queue` tells what becomes of them.
     """
     words = split_peers(peer_and_files[:2]) + list(peer_and_files[2:])
     if len(words) < 2:
         raise click.UsageError("what should be sent? Name files or folders after the peer")
     (peer,) = peers(words[:1], **how_to_call(options))
+    identity = user_identity(options)
+    wanted = job_options(options)
+    if options["to_queue"]:
+        from dulcet.commands.send_queued import order
+
+        return order(words[0], words[1:], options, wanted)
     wishes = preferences(words[0], **{name: options[name] for name in _PREFERRED})
+    rate = options["bandwidth"]
     how = SendOptions(
         jobs=wishes["jobs"],
         window=wishes["async_window"],
@@ -86,7 +98,8 @@ def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
         max_pdu_length=wishes["max_pdu"],
         retries=options["retries"],
         timeout=options["timeout"],
-        user_items=user_identity(options),
+        user_items=identity,
+        bandwidth=Bandwidth(rate) if rate else None,
     )
     report_file = options["report_file"]
     check_writable(report_file)
@@ -157,7 +170,7 @@ class _SendJob:
             if isinstance(found, FileToSend):
                 files.append(found)
             else:
-                events(_not_sendable(found))
+                events(not_sendable(found))
         return files
 
     async def _progress(self, transfer: Transfer) -> None:
@@ -186,7 +199,8 @@ class _SendJob:
             report.write(self.report_file)
 
 
-def _not_sendable(found: Unusable) -> StoreResult:
+def not_sendable(found: Unusable) -> StoreResult:
+    """What the report says of something that is no file to send."""
     code = _PROBLEM_CODES.get(found.problem, EXIT_NOT_DICOM)
     return StoreResult(
         name=found.name,

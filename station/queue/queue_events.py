@@ -53,3 +53,20 @@ class WorkerTrouble(Event):
     EVENT: ClassVar[str] = "worker.trouble"
     explanation: str
     """Why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobQueued(Event):
+    """An order has become a job."""
+
+    EVENT: ClassVar[str] = "job.queued"
+    job: int
+    """Its number."""
+    peer: str
+    """The peer as it was ordered. Raw: quote it before showing."""
+    instances: int
+    """Objects of it."""
+    octets: int
+    """Of their data sets."""
+    is_run: bool
+    """Whether something runs the queue just now."""

@@ -26,7 +26,9 @@ class Recorder:
     Reporting costs an append. Memory: what comes while one commit lasts.
     """
 
-    def __init__(self, store: JobStore, job: int, worker: str) -> None:
+    def __init__(self, store: JobStore, job: int, worker: str, listen: Callable[[Event], None] | None = None) -> None:
+        """`listen` is told of each event as well."""
+        self._listen = listen
         self._store = store
         self._job = job
         self._worker = worker
@@ -43,8 +45,14 @@ class Recorder:
         self._something.set()
 
     def event(self, event: Event) -> None:
-        """A line for the log."""
-        self._lines.append(event.to_json())
+        """A line for the log, and for whoever listens."""
+        if self._listen is not None:
+            self._listen(event)
+        self.line(event.to_json())
+
+    def line(self, text: str) -> None:
+        """A line for the log: an event as `to_json` writes it."""
+        self._lines.append(text)
         self._something.set()
 
     async def flush(self) -> None:

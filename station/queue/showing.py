@@ -94,7 +94,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 def job_values(job: Job) -> dict[str, Any]:
     """A job for a program: JSON's types, times as RFC 3339, without what is not said."""
     order, counts, progress = job.order, job.counts, job.progress
-    values = {
+    values: dict[str, Any] = {
         "v": JSON_SCHEMA_VERSION,
         "job": job.id,
         "kind": order.kind.value,

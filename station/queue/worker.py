@@ -70,7 +70,10 @@ class Worker:
         options: WorkerOptions,
         report: Callable[[Event], None],
         now: Callable[[], float] = time.time,
+        details: Callable[[Event], None] | None = None,
     ) -> None:
+        """`details`: is told of what goes into the logs of jobs as well."""
+        self._details = details
         self._store = store
         self._runners = runners
         self._options = options
@@ -87,6 +90,11 @@ class Worker:
     def stop(self) -> None:
         """Take nothing more, finish what is in flight, hand the jobs back: `run` returns when that is done."""
         self._stopping.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping.is_set()
 
     async def run(self) -> None:
         """Work until `stop`; once, until nothing is due. Cancelled, what is in flight is aborted and handed back."""
@@ -123,7 +131,7 @@ class Worker:
         self._is_in_trouble = False
         if job is None:
             return None
-        recorder = Recorder(self._store, job.id, worker)
+        recorder = Recorder(self._store, job.id, worker, self._details)
         return Assignment(job=job, worker=worker, store=self._store, recorder=recorder, now=self._now)
 
     # One job --------------------------------------------------------------------------------------------------------
@@ -138,7 +146,7 @@ class Worker:
             worker=run.assignment.worker,
         )
         self._report(taken)
-        run.assignment.recorder.event(taken)
+        run.assignment.recorder.line(taken.to_json())
         try:
             with run.scope:
                 async with trio.open_nursery() as nursery:

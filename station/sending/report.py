@@ -106,9 +106,10 @@ class SendReport:
 
     def text(self, seconds: float | None = None) -> str:
         """The report for a person: what failed and why, then the counts. Safe to show, at most about a screen."""
-        return "\n".join((*self._reasons_text(), *self._counts_text(seconds)))
+        return "\n".join((*self.reasons_text(), *self._counts_text(seconds)))
 
-    def _reasons_text(self) -> "Iterator[str]":
+    def reasons_text(self) -> "Iterator[str]":
+        """What failed and why, in lines. Safe to show."""
         groups: dict[_Reason, list[StoreResult]] = {}
         for outcome in (*_FAILED, Outcome.WARNING):
             for result in self.results:

@@ -1,0 +1,131 @@
+"""`dulcet queue run`: a worker of the queue."""
+
+import json
+import sys
+from contextlib import suppress
+from dataclasses import fields
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dulcet.commands.options import conversation_options
+from dulcet.escape import quote
+from dulcet.station.book.configuration import state_path
+from dulcet.station.events import Event, EventStream, JSONLinesWriter
+from dulcet.station.queue.sqlite_store import SQLiteJobStore, open_queue
+
+if TYPE_CHECKING:
+    from dulcet.station.queue.running import Assignment
+    from dulcet.station.queue.worker import Worker
+
+MAX_TEXT_CHARACTERS = 300
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when nothing is due, for cron.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N", help="Jobs at once.")
+@click.option(
+    "--per-peer",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Jobs at once to one peer.",
+)
+@click.option("--until-eof", is_flag=True, help="End when standard input ends, as whoever started this one does.")
+@conversation_options
+def run(once: bool, workers: int, per_peer: int, until_eof: bool, **options: Any) -> int:
+    """Run the jobs of the queue, until SIGTERM or SIGINT.
+
+    Then the object in flight is finished and the jobs are handed back; a second signal aborts it. Several may run at
+    once. `dulcet serve` does this by itself. -v tells of each association too.
+    """
+    import trio
+
+    store = open_queue(state_path())
+    events = EventStream()
+    if options["as_json"]:
+        events.subscribe(JSONLinesWriter(sys.stdout))
+    elif not options["quiet"]:
+        events.subscribe(_tell)
+    try:
+        return trio.run(_work, store, events, once, workers, per_peer, until_eof, options["verbose"])
+    finally:
+        store.close()
+
+
+async def _work(
+    store: SQLiteJobStore,
+    events: EventStream,
+    once: bool,
+    workers: int,
+    per_peer: int,
+    until_eof: bool,
+    verbose: int,
+) -> int:
+    import trio
+
+    from dulcet.station.queue import send_job
+    from dulcet.station.queue.jobs import JobKind, Standing
+    from dulcet.station.queue.worker import Worker, WorkerOptions
+    from dulcet.station.queue.worker_process import publish_worker
+
+    async def retrieve(assignment: "Assignment") -> Standing:
+        from dulcet.station.queue import retrieve_job  # loads what sending does not need
+
+        return await retrieve_job.run(assignment)
+
+    worker = Worker(
+        store,
+        {JobKind.SEND: send_job.run, JobKind.RETRIEVE: retrieve},
+        WorkerOptions(jobs=workers, per_peer=per_peer, is_once=once),
+        events,
+        details=events if verbose else None,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_at_signal, worker, nursery.cancel_scope)
+        nursery.start_soon(publish_worker, worker)
+        if until_eof:
+            nursery.start_soon(_stop_at_end_of_input, worker)
+        await worker.run()
+        nursery.cancel_scope.cancel()
+    return 0
+
+
+async def _stop_at_signal(worker: "Worker", scope: Any) -> None:
+    import signal
+
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        is_first = True
+        async for _ in signals:
+            if not is_first:
+                scope.cancel()
+            is_first = False
+            worker.stop()
+
+
+async def _stop_at_end_of_input(worker: "Worker") -> None:
+    """Whoever started us holds the other end of a pipe; its death ends it too."""
+    import trio
+
+    with suppress(OSError):  # there is no standard input, or it can't be waited for: nothing to end with
+        async with trio.lowlevel.FdStream(sys.stdin.fileno()) as stream:
+            while await stream.receive_some(4096):
+                pass
+    worker.stop()
+
+
+def _tell(event: Event) -> None:
+    """A line as the server's log has it: names and values, what peers said is quoted."""
+    values = ((each.name, getattr(event, each.name)) for each in fields(event) if each.name != "at")
+    text = " ".join(f"{name}={json.dumps(_safe(value))}" for name, value in values if value is not None)
+    with suppress(OSError, ValueError):
+        print(f"{event.EVENT} {text}", file=sys.stderr, flush=True)
+
+
+def _safe(value: object) -> object:
+    shown = value.value if isinstance(value, Enum) else value
+    return quote(shown, MAX_TEXT_CHARACTERS) if isinstance(shown, str) else shown
