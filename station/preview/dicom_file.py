@@ -3,6 +3,7 @@
 Only the process that decodes imports this: pydicom reads what strangers wrote.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from dulcet.station.preview.picture import ProblemKind
 MAX_INFLATED_OCTETS = 320 * 1024 * 1024  # of a deflated data set: a mammogram has 27 MB
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe must not hold us
 _PIECE_OCTETS = 1024 * 1024
 
 
@@ -57,7 +59,7 @@ class DICOMFile:
 def opened(path: str) -> Iterator[DICOMFile]:
     """Open a file for as long as the block lasts. UnshowableError when it has no pixels, or is no DICOM file."""
     try:
-        with open(path, "rb") as file:
+        with os.fdopen(os.open(path, OPEN_FLAGS), "rb") as file:
             header = read_header(file.fileno())
             syntax = TRANSFER_SYNTAXES.get(header.transfer_syntax_uid)
             if syntax is None:

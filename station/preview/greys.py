@@ -5,6 +5,7 @@ looked up: that is fast without numpy, and the only way there is.
 """
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ class GreyScale:
 
     def apply(self, rows: Sequence[Cells]) -> tuple[list[bytes], Window | None]:
         """Rows of cells in 8 bits, and the window that was applied. Memory: a number for each value that occurs."""
+        if not self.stored.bits:
+            rows = [array(row.typecode, map(_comparable, row)) if isinstance(row, array) else row for row in rows]
         values = {cell: self.stored.value(cell) for cell in set[float]().union(*rows)}
         modality = {cell: self.modality(value) for cell, value in values.items()}
         voi, window = self.voi, self.window
@@ -91,6 +94,11 @@ class GreyScale:
         return _between(
             _at(ordered, math.floor(highest * LOWEST_SHARE)), _at(ordered, math.ceil(highest * HIGHEST_SHARE))
         )
+
+
+def _comparable(cell: float) -> float:
+    """What is not a number is equal to nothing, itself included, and can't be looked up: below all numbers then."""
+    return cell if cell == cell else -math.inf
 
 
 def _at(ordered: Iterable[tuple[float, int]], place: int) -> float:

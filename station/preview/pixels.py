@@ -1,5 +1,6 @@
 """From pixel data to the cells of one frame: uncompressed as it lies, compressed by pydicom's decoders."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,12 +110,15 @@ def _native(file: DICOMFile, pixel: ImagePixel, index: int) -> DecodedFrame:
     is_swapped = pixel.bits_allocated == 8 and file.pixel_vr == "OW" and not file.transfer_syntax.little_endian
     if is_swapped:  # octets in words: the first of a frame may lie in the middle of one
         start, end = start // 2 * 2, end + end % 2
-    present = end if file.pixel_octets is None else file.pixel_octets
-    file.source.seek(start, 1)
-    octets = file.source.read(max(0, min(end, present) - start))
-    if start + len(octets) < end - is_swapped:
-        wanted, there = f"{end:,}", f"{start + len(octets):,}"
+    place = file.source.tell()
+    present = file.source.seek(0, os.SEEK_END) - place
+    if file.pixel_octets is not None:
+        present = min(present, file.pixel_octets)
+    if present < end - is_swapped:
+        wanted, there = f"{end:,}", f"{present:,}"
         raise UnshowableError(f"its pixel data ends early: frame {index + 1} needs {wanted} octets, there are {there}")
+    file.source.seek(place + start)
+    octets = file.source.read(end - start)
     if is_swapped:
         octets = memoryview(cells_of(octets, 16, is_little=False)).tobytes()[first_bit // 8 - start :]
     return _decoded(file, pixel, octets, skipped_bits=first_bit % 8 if pixel.bits_allocated == 1 else 0)

@@ -109,6 +109,8 @@ def _padding(data_set: Dataset) -> tuple[float, float] | None:
 
 def _lut(item: Dataset, file: DICOMFile) -> tuple[Sequence[int], int, int]:
     """The table of an item, the value that is mapped first, and the bits of an entry (PS3.3 C.11.1.1.1)."""
+    if "LUTDescriptor" not in item or "LUTData" not in item:
+        raise UnshowableError("its look-up table is not complete")
     count, first, bits = map(int, item["LUTDescriptor"].value)
     value = item["LUTData"].value
     table = list(_words(value, file)) if isinstance(value, bytes) else list(map(int, value))
