@@ -5,22 +5,18 @@ object that is on its way when its association is lost waits alone, since it may
 as it is. When no association can be made, or the peer has no room for one object after the other, the job waits.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-
 import trio
 
-from dulcet.dimse.status import explain
 from dulcet.errors import AssociationError, DulcetError
 from dulcet.escape import quote
 from dulcet.services.pacing import Bandwidth
 from dulcet.station.events import ContextResult, Event, Outcome, StoreResult
-from dulcet.station.queue.backoff import Failure, Patience, failure_of, failure_of_status
+from dulcet.station.queue.backoff import Failure, failure_of, failure_of_status
 from dulcet.station.queue.calling import identity_of, peer_of, preferred, timeout_of
+from dulcet.station.queue.endings import ended, over, patience_of, wait_or_give_up
 from dulcet.station.queue.jobs import (
     InstanceResult,
     InstanceState,
-    Job,
     JobInstance,
     JobState,
     Order,
@@ -39,8 +35,7 @@ FULL_AFTER = 8  # objects in a row for which the peer had no room: it is full, n
 LOST_AFTER = 3  # associations in a row that were lost before an object was done: no single object is to blame
 PATIENCE_SECONDS = 5.0  # a pause so short is waited for here, without handing the job back
 MEASURE_SECONDS = 1.0
-MAX_FAILED = 1_000  # looked at for the reason of a job that ended
-EXIT_PARTLY_FAILED, EXIT_TEMPORARY = 1, 75
+EXIT_TEMPORARY = 75
 DEFAULTS = {"jobs": 1, "async_window": 1, "no_convert": False, "max_pdu": DEFAULT_MAX_PDU_LENGTH}
 """What `dulcet send` has for options that neither the order nor the node speaks of."""
 
@@ -50,7 +45,7 @@ async def run(assignment: Assignment) -> Standing:
     try:
         job = _SendJob(assignment)
     except DulcetError as error:  # the node book, a certificate, an identity: nothing to try again before it is changed
-        return Standing(state=_ended(assignment.job), reason=str(error), exit_code=error.exit_code)
+        return Standing(state=ended(assignment.job), reason=str(error), exit_code=error.exit_code)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(job.measure)
         nursery.start_soon(job.end_when_asked)
@@ -81,9 +76,7 @@ class _SendJob:
         job = assignment.job
         self._assignment, self._job = assignment, job
         self._recorder = assignment.recorder
-        self._patience = Patience(
-            retries=job.order.options.get("retries"), give_up_after=job.order.options.get("give_up_after")
-        )
+        self._patience = patience_of(job)
         counts = job.counts
         self._transfer = Transfer(total_objects=counts.pending, total_octets=max(counts.octets - counts.octets_done, 0))
         self._sender = Sender(peer_of(job.order), send_options(job.order), self._report, self._transfer, custody=self)
@@ -105,11 +98,11 @@ class _SendJob:
             await self._recorder.flush()
             due = await trio.to_thread.run_sync(store.next_due, number)
             if due is None:
-                return await self._over()
+                return await over(assignment)
             if assignment.ending.is_set():
                 return Standing(state=JobState.QUEUED)
             if self._trouble is not None:
-                return self._wait_or_give_up(*self._trouble)
+                return wait_or_give_up(assignment, *self._trouble, has_got_on=self._has_sent)
             if due - assignment.now() > PATIENCE_SECONDS:
                 return Standing(state=JobState.WAITING, reason="objects wait to be tried again", not_before=due)
             with trio.move_on_after(max(due - assignment.now(), 0.0)):
@@ -233,41 +226,6 @@ class _SendJob:
             return
         self._recorder.event(event)
 
-    # How it stands --------------------------------------------------------------------------------------------------
-
-    def _wait_or_give_up(self, failure: Failure, reason: str, exit_code: int) -> Standing:
-        attempts = 1 if self._has_sent else self._job.attempts + 1
-        since = None if self._has_sent else self._job.failing_since
-        at = self._patience.next_attempt(failure, attempts=attempts, failing_since=since, now=self._assignment.now())
-        if at is not None:
-            return Standing(state=JobState.WAITING, reason=reason, not_before=at, attempts=attempts)
-        times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        is_begun = self._has_sent or self._job.counts.done > 0
-        return Standing(
-            state=JobState.PARTIAL if is_begun else JobState.FAILED,
-            reason=f"{reason}; given up after {times}",
-            exit_code=EXIT_PARTLY_FAILED if is_begun else exit_code,
-        )
-
-    async def _over(self) -> Standing:
-        """Nothing is pending: what became of it all."""
-        store, number = self._assignment.store, self._job.id
-        job = await trio.to_thread.run_sync(store.job, number)
-        assert job is not None  # the lease holds it
-        counts = job.counts
-        if counts.done == counts.instances:
-            return Standing(state=JobState.DONE, exit_code=0)
-        failed = await trio.to_thread.run_sync(store.instances, number, InstanceState.FAILED, 0, MAX_FAILED)
-        return Standing(
-            state=_ended(job),
-            reason=f"{counts.failed:,} of {counts.instances:,} failed: {_common_reason(failed)}",
-            exit_code=EXIT_PARTLY_FAILED if counts.done else _common_code(failed),
-        )
-
-
-def _ended(job: Job) -> JobState:
-    return JobState.PARTIAL if job.counts.done else JobState.FAILED
-
 
 def _failure_of_result(result: StoreResult) -> Failure | None:
     """None when it is stored."""
@@ -279,17 +237,3 @@ def _failure_of_result(result: StoreResult) -> Failure | None:
 def _reason_of(result: StoreResult) -> str:
     said = f" (the peer says: {quote(result.error_comment)})" if result.error_comment else ""
     return (result.explanation or "") + said
-
-
-def _common_reason(failed: Sequence[JobInstance]) -> str:
-    """What the most of them have in common; without what a peer said beside it, which may be about a patient."""
-    reasons = Counter(
-        instance.reason if instance.status is None else explain(instance.status, "C-STORE") for instance in failed
-    )
-    return reasons.most_common(1)[0][0] if reasons else ""
-
-
-def _common_code(failed: Sequence[JobInstance]) -> int:
-    """As `dulcet send`: the code of the failure, when it is the same for all."""
-    codes = {instance.exit_code for instance in failed}
-    return codes.pop() if len(codes) == 1 else EXIT_PARTLY_FAILED
