@@ -25,6 +25,7 @@ from dulcet.station.tui.nodes_pane import NodesPane
 from dulcet.station.tui.pane import Pane, key
 from dulcet.station.tui.query_pane import QueryPane
 from dulcet.station.tui.queue_pane import QueuePane
+from dulcet.station.tui.received_pane import ReceivedPane
 from dulcet.station.tui.sources import Sources
 from dulcet.station.tui.status_pane import StatusPane
 
@@ -37,7 +38,7 @@ class Workstation(App[int]):
     """Runs until it is left; children that still run are ended then."""
 
     TITLE = "dulcet"
-    PANES: ClassVar[tuple[type[Pane], ...]] = (NodesPane, QueryPane, QueuePane, StatusPane)
+    PANES: ClassVar[tuple[type[Pane], ...]] = (NodesPane, QueryPane, QueuePane, ReceivedPane, StatusPane)
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             key(f"{number},f{number}", f"go({number})", pane.TITLE, tip=f"The screen {pane.TITLE}", show=False)
@@ -103,6 +104,7 @@ class Workstation(App[int]):
         screen = self.screen_stack[0]
         screen.query_one(QueryPane).offer(nodes)
         screen.query_one(QueuePane).offer(nodes)
+        screen.query_one(ReceivedPane).offer(nodes)
 
     def warn(self, text: str) -> None:
         """Show a sentence on top of everything, from any thread."""

@@ -50,7 +50,8 @@ class Ended:
     @property
     def advice(self) -> tuple[str, ...]:
         """What it said besides the sentence: what to do about it."""
-        return tuple(line.strip() for line in self.errors if not line.endswith(self.sentence))
+        said = (line.removeprefix(_PREFIX).removeprefix("Error: ").strip() for line in self.errors)
+        return tuple(line for line in said if line != self.sentence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def countdown(seconds: float) -> str:
+    """`0:42`, `3:20`, `2:05:00`: as short as it can be."""
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def moment(at: float | None, now: float | None = None) -> str:
     """`14:03:22` of today, `01-31 14:03` of this year, `2025-12-31`; local time, "" for None. Seconds since 1970."""
     if at is None:

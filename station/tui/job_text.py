@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dulcet.escape import legible, quote
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance, JobKind, JobState, Wish
-from dulcet.station.tui.figures import bar, count, duration, moment, octets, rate
+from dulcet.station.tui.figures import bar, count, countdown, moment, octets, rate
 from dulcet.station.tui.table import Row
 
 MAX_REASON_CHARACTERS = 300
@@ -73,7 +73,7 @@ def getting_on(job: Job) -> str:
     """Rate and time left; when it is tried again; when it ended."""
     if job.state is JobState.RUNNING:
         pace = rate(job.progress.octets_per_second) if job.progress.octets_per_second else ""
-        left = "" if job.progress.seconds_left is None else duration(job.progress.seconds_left)
+        left = "" if job.progress.seconds_left is None else countdown(job.progress.seconds_left)
         return "  ".join(part for part in (pace, left) if part)
     if job.state is JobState.WAITING:
         return f"again {moment(job.not_before)}"

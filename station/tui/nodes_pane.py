@@ -60,6 +60,7 @@ class NodesPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="nodes-pane")
         self._book: dict[str, Node] = {}
+        self._as_read: object = None
         self._echoes: dict[str, Echo] = {}
 
     def compose(self) -> ComposeResult:
@@ -86,6 +87,9 @@ class NodesPane(Pane):
     async def read(self, then: str = "", select: str = "") -> None:
         """Read the book and show it; `then` is said when it went well."""
         found, fault = await beside(self.station.sources.nodes.read)
+        if (found, fault) == self._as_read and not then:
+            return
+        self._as_read = (found, fault)
         nodes, faults = found or ([], [fault])
         self._book = {node.name: node for node in nodes}
         self._show()

@@ -21,6 +21,7 @@ from dulcet.station.tui.matches import Item
 from dulcet.station.tui.pane import Pane, key
 from dulcet.station.tui.query_form import QueryForm
 
+EXIT_PARTLY_FAILED = 1
 _BELOW = {"studies": "series", "series": "images"}
 
 
@@ -142,12 +143,12 @@ class QueryPane(Pane):
         but = f"; {count(found.unreadable, 'match', 'matches')} can't be read" if found.unreadable else ""
         if self._was_stopped:
             self.say(f"{counted}{but}; stopped")
-        elif ended.code and not (found.count and found.unreadable):
+        elif ended.code not in (0, EXIT_PARTLY_FAILED) or (ended.code and not found.unreadable):
             self.say(" ".join((ended.sentence, *ended.advice[:2]))[:MAX_SENTENCE_CHARACTERS], is_error=True)
         elif found.is_cancelled:
             self.say(f"{counted}{but}; there are more: the limit was reached")
         elif not found.count:
-            self.say(" ".join(("nothing matched.", *ended.advice)))
+            self.say(" ".join(ended.advice) or "nothing matched.")
         else:
             self.say(counted + but)
 

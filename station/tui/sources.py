@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from dulcet.station.archive.series import Series
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
 from dulcet.station.monitor.process_report import ProcessReport
+from dulcet.station.preview.picture import Picture, Problem
 from dulcet.station.queue.job_store import JobStore
 from dulcet.station.queue.jobs import (
     InstanceState,
@@ -56,6 +58,29 @@ class Processes(Protocol):
 
     def read(self) -> Sequence[ProcessReport]:
         """Every process of dulcet that tells of itself, the oldest first."""
+
+
+class Vault(Protocol):
+    """What was received."""
+
+    def version(self) -> Hashable:
+        """Differs from what it was when something came or went since. Cheap: it is polled."""
+
+    def series(self, limit: int) -> Sequence[Series]:
+        """What arrived last comes first."""
+
+    def image(self, series_instance_uid: str) -> Path | None:
+        """A file in the middle of a series, for a preview; None when it has none any more."""
+
+
+class Pictures(Protocol):
+    """What makes pictures, in a process of its own."""
+
+    def picture(self, path: Path) -> Picture | Problem:
+        """The picture of a file, or why there is none. Blocks as long as it takes."""
+
+    def close(self) -> None:
+        """End the process. Harmless when repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,5 +180,7 @@ class Sources:
     nodes: Nodes
     jobs: Jobs
     processes: Processes
+    vault: Vault
+    pictures: Pictures
     directory: Path
     """Where retrieved objects go: the vault."""
