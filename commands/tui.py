@@ -31,7 +31,14 @@ def tui(directory: Path, light: bool) -> int:
     if not (moves_cursor(sys.stdout) and sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("dulcet tui needs a terminal; `dulcet status` and `dulcet queue list` don't")
     from dulcet.station.tui.children import Children
-    from dulcet.station.tui.sources import BookNodes, QueueJobs, ReportedProcesses, Sources
+    from dulcet.station.tui.sources import (
+        BookNodes,
+        DecodedPictures,
+        IndexVault,
+        QueueJobs,
+        ReportedProcesses,
+        Sources,
+    )
 
     state = state_path()
     sources = Sources(
@@ -39,6 +46,8 @@ def tui(directory: Path, light: bool) -> int:
         nodes=BookNodes(node_book_path()),
         jobs=QueueJobs(state, lambda text: station.warn(text)),
         processes=ReportedProcesses(state / "processes"),
+        vault=IndexVault(directory),
+        pictures=DecodedPictures(),
         directory=directory,
     )
     station = Workstation(sources, theme=LIGHT if light else DARK)

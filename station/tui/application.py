@@ -19,10 +19,9 @@ from textual.widgets import Footer, TabbedContent, TabPane
 
 from dulcet.escape import legible
 from dulcet.station.book.nodes import Node
-from dulcet.station.tui.children import Children
 from dulcet.station.tui.help_screen import HelpScreen
 from dulcet.station.tui.nodes_pane import NodesPane
-from dulcet.station.tui.pane import Pane, key
+from dulcet.station.tui.pane import Pane, beside, key
 from dulcet.station.tui.query_pane import QueryPane
 from dulcet.station.tui.queue_pane import QueuePane
 from dulcet.station.tui.received_pane import ReceivedPane
@@ -31,6 +30,7 @@ from dulcet.station.tui.status_pane import StatusPane
 
 ROOMY_COLUMNS = 100
 WARNING_SECONDS = 20.0
+CLOSE_SECONDS = 2.0  # for a database that is locked; its thread ends with the process
 DARK, LIGHT = "textual-dark", "textual-light"
 
 
@@ -80,9 +80,11 @@ class Workstation(App[int]):
 
     async def on_unmount(self) -> None:
         """Leave no child behind."""
-        commands = self.sources.commands
-        if isinstance(commands, Children):
-            await commands.close()
+        sources = self.sources
+        await sources.commands.close()
+        for each in (sources.pictures, sources.vault, sources.jobs):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(beside(each.close), CLOSE_SECONDS)
 
     def on_tabbed_content_tab_activated(self) -> None:
         """The screen gets the keys, and looks whether it is still right."""

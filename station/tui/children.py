@@ -88,6 +88,9 @@ class Commands(Protocol):
     async def run(self, *words: str) -> Answer:
         """Run `dulcet WORDS...` to its end."""
 
+    async def close(self) -> None:
+        """End those that still run."""
+
 
 def parse_event(line: str) -> dict[str, Any] | None:
     """A JSON line; None for what is none."""

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from dulcet.station.archive.series import Series
+from dulcet.station.archive.index import FILE_NAME as INDEX_FILE
+from dulcet.station.archive.index import Index
+from dulcet.station.archive.series import Series, Wanted
+from dulcet.station.archive.vault import path_of
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
 from dulcet.station.monitor.process_report import ProcessReport
-from dulcet.station.preview.picture import Picture, Problem
+from dulcet.station.preview.decoding import Decoder, DecoderLimits
+from dulcet.station.preview.picture import Image, Picture, PreviewOptions, Problem, ProblemKind
 from dulcet.station.queue.job_store import JobStore
 from dulcet.station.queue.jobs import (
     InstanceState,
@@ -27,6 +31,8 @@ from dulcet.station.queue.jobs import (
 )
 from dulcet.station.queue.sqlite_store import has_queue, open_queue
 from dulcet.station.tui.children import Commands
+
+PICTURE_PIXELS = 256  # of the longer side: more than a terminal has
 
 
 class Nodes(Protocol):
@@ -71,6 +77,9 @@ class Vault(Protocol):
 
     def image(self, series_instance_uid: str) -> Path | None:
         """A file in the middle of a series, for a preview; None when it has none any more."""
+
+    def close(self) -> None:
+        """Let go of it. Harmless when repeated."""
 
 
 class Pictures(Protocol):
@@ -170,6 +179,68 @@ class QueueJobs:
             if self._store is None and has_queue(self.directory):
                 self._store = open_queue(self.directory, self.warn)
             return self._store
+
+
+@dataclass(slots=True)
+class IndexVault:
+    """The index of a storage directory. One that isn't there yet is empty, and is not made by looking."""
+
+    directory: Path
+    _index: Index | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def version(self) -> Hashable:
+        """See `Vault`; so are the others."""
+        path = self.directory / INDEX_FILE
+        files = (path.with_name(path.name + suffix) for suffix in ("", "-wal"))
+        return tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists())
+
+    def series(self, limit: int) -> Sequence[Series]:
+        index = self._opened()
+        return () if index is None else index.series(Wanted(), limit)
+
+    def image(self, series_instance_uid: str) -> Path | None:
+        index = self._opened()
+        found = (
+            [] if index is None else [each for each in index.instances(series_instance_uid) if each.octets is not None]
+        )
+        return path_of(self.directory, found[len(found) // 2].sop_instance_uid) if found else None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+    def _opened(self) -> Index | None:
+        with self._lock:
+            if self._index is None and (self.directory / INDEX_FILE).exists():
+                self._index = Index(self.directory)
+            return self._index
+
+
+class DecodedPictures:
+    """Pictures by a decoder process, one after the other; it is started when the first is wanted."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder(DecoderLimits())
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def picture(self, path: Path) -> Picture | Problem:
+        """See `Pictures`."""
+        image = Image(path)
+        with self._lock:
+            if self._is_closed:
+                return Problem(image=image, kind=ProblemKind.NOT_SHOWN, reason="the previews are closed")
+            return self._decoder.preview(image, PreviewOptions(size=PICTURE_PIXELS))
+
+    def close(self) -> None:
+        """See `Pictures`; what is decoded just then is ended."""
+        self._is_closed = True
+        self._decoder.kill()
+        with self._lock:
+            self._decoder.close()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
