@@ -2,6 +2,8 @@
 
 import click
 
+from dulcet.commands.series_preview import preview
+
 
 @click.group()
 def series() -> None:
@@ -9,3 +11,7 @@ def series() -> None:
 
     Of the storage directory that `dulcet serve` and `dulcet retrieve` fill.
     """
+
+
+for _command in (preview,):
+    series.add_command(_command)

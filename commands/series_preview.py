@@ -28,7 +28,7 @@ MAX_SHEET_PIXELS = 64 * 1024 * 1024  # 4,096 tiles of 128 pixels, or 4 of the la
 TERMINAL_TILE = 38  # pixels, that a tile in a terminal has at least: columns of characters
 
 
-class _WindowType(click.ParamType):
+class _WindowType(click.ParamType[Window]):
     name = "CENTER/WIDTH"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Window:
@@ -96,14 +96,14 @@ class _PreviewJob:
                 raise click.UsageError("standard output is no terminal: --output FILE.png")
             if not has_colour(sys.stdout):
                 raise click.UsageError("the terminal has no colours, or NO_COLOR is set: --output FILE.png")
-        if self.options["images"] * self.options["size"] ** 2 > MAX_SHEET_PIXELS and self.options["size"] > 128:
-            raise click.UsageError("such a sheet has more than 64 million pixels: smaller --size, fewer --images")
 
     def run(self, objects: Sequence[SeriesObject]) -> int:
         """Make the pictures and show them; the exit code."""
         started = time.monotonic()
         chosen = choose(objects, self.options["images"], self.options["frame"])
         columns, size = self._layout(len(chosen))
+        if len(chosen) * size**2 > MAX_SHEET_PIXELS:
+            raise click.UsageError("such a sheet has more than 64 million pixels: a smaller --size, or fewer --images")
         tiles = self._tiles(chosen, size)
         if self.options["output"] is not None:
             sheet = contact_sheet(tiles, size=size, columns=columns, heading=self._heading(objects, chosen))
@@ -147,8 +147,7 @@ class _PreviewJob:
     def _heading(self, objects: Sequence[SeriesObject], chosen: Sequence[Chosen]) -> list[str]:
         heading = [_count(objects, chosen)]
         if self.options["phi"]:
-            words = objects[0].patient_words
-            heading.append(" / ".join(legible(text.replace("^", " ")) for text in words.values()))
+            heading.append(" / ".join(legible(text.replace("^", " ")) for text in objects[0].patient_words()))
         return heading
 
 

@@ -19,13 +19,9 @@ MAX_OBJECTS = 100_000  # looked at in a folder
 MAX_NAME_CHARACTERS = 200  # shown of a path
 
 SERIES_INSTANCE_UID, INSTANCE_NUMBER, NUMBER_OF_FRAMES = 0x0020000E, 0x00200013, 0x00280008
-_PATIENT_WORDS = {
-    0x00100010: "patient_name",
-    0x00100020: "patient_id",
-    0x00080020: "study_date",
-    0x00080060: "modality",
-    0x0008103E: "series_description",
-}
+_PATIENT = (0x00100010, 0x00100020, 0x00080020, 0x00080060, 0x0008103E)
+"""Patient's Name, Patient ID, Study Date, Modality, Series Description."""
+_WANTED = (*_PATIENT, SPECIFIC_CHARACTER_SET, SERIES_INSTANCE_UID, INSTANCE_NUMBER, NUMBER_OF_FRAMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +33,14 @@ class SeriesObject:
     instance_number: int | None = None
     frames: int = 1
     """That it says it has."""
-    patient_words: dict[str, str] = field(default_factory=dict)
-    """Patient, study and series, for a heading that was asked for. Raw: quote them."""
+    patient_octets: dict[int, bytes] = field(default_factory=dict, repr=False)
+    """Of patient, study and series, by tag: for a heading that was asked for."""
+
+    def patient_words(self) -> list[str]:
+        """Patient, study and series, those that are known. Raw: quote them."""
+        character_set = self.patient_octets.get(SPECIFIC_CHARACTER_SET, b"").decode("ascii", "replace").strip(" \0")
+        octets = [self.patient_octets.get(tag, b"") for tag in _PATIENT]
+        return [words for each in octets if (words := decode_text(each, character_set).strip(" \0"))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,24 +97,16 @@ def read_object(path: str) -> SeriesObject:
     try:
         with suppress(NotDICOMError, DecodeError, OSError):
             header = read_header(descriptor)
-            values = read_head(descriptor, header, (*_PATIENT_WORDS, *_PLACE))
+            values = read_head(descriptor, header, _WANTED)
     finally:
         os.close(descriptor)
-    character_set = values.get(SPECIFIC_CHARACTER_SET, b"").decode("ascii", "replace").strip(" \0")
     return SeriesObject(
         path=path,
         series_instance_uid=values.get(SERIES_INSTANCE_UID, b"").decode("ascii", "replace").strip(" \0"),
         instance_number=_number(values.get(INSTANCE_NUMBER)),
         frames=max(1, _number(values.get(NUMBER_OF_FRAMES)) or 1),
-        patient_words={
-            name: decode_text(values[tag], character_set).strip(" \0")
-            for tag, name in _PATIENT_WORDS.items()
-            if values.get(tag)
-        },
+        patient_octets={tag: values[tag] for tag in (*_PATIENT, SPECIFIC_CHARACTER_SET) if tag in values},
     )
-
-
-_PLACE = (SPECIFIC_CHARACTER_SET, SERIES_INSTANCE_UID, INSTANCE_NUMBER, NUMBER_OF_FRAMES)
 
 
 def _number(octets: bytes | None) -> int | None:
