@@ -20,6 +20,7 @@ from dulcet.services.get import STORAGE_BY_USE
 from dulcet.services.querying.query_models import Level
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
+from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import EventStream
 from dulcet.station.query.plan import Asked
 from dulcet.station.retrieval.single import SingleRetrieval
@@ -68,11 +69,12 @@ class _GetJob(SingleJob):
         retrieval = self.retrieval
         keep = Storage(storage(self.options))
         tally = Tally(retrieval.report)
-        retrieval.store = storage_operation(keep, observe=tally)
         retrieval.here = lambda: len(tally.arrived)
         self.tally = tally
         try:
-            return await self.run(wanted)
+            async with recording(self.options["directory"]) as record:
+                retrieval.store = storage_operation(keep, observe=observed_by(tally, record))
+                return await self.run(wanted)
         finally:
             keep.close()
 

@@ -27,6 +27,7 @@ from dulcet.commands.query_options import (
     query_options,
     query_settings,
 )
+from dulcet.commands.queue_options import job_options, queue_options
 from dulcet.commands.retrieval_options import (
     storage,
     storage_classes,
@@ -39,6 +40,7 @@ from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
+from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import EventStream, JSONLinesWriter
 from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.query.asking import Conversation, QuerySettings, check_before
@@ -93,6 +95,7 @@ _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "images": Level.IMAGE
 @click.option(
     "--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each instance (.csv or .json)."
 )
+@queue_options
 @model_options
 @peer_options
 @tls_client_options
@@ -109,9 +112,12 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
     PEER is asked what there is, then told to send it: by C-MOVE to a receiver that runs as long as this does, for
     which PEER has to know our --aet, address and --port; or by C-GET on our own association. Where our own server has
     the port and stores in --directory, it receives. The exit code is 0 only if everything arrived.
+
+    With --queue it becomes a job of the transfer queue, which goes on where it stopped, and tries again.
     """
     split = split_peers(words[:2]) + list(words[2:])
     level = _level(split[1:], options)
+    job, said = job_options(options), dict(options)
     peer = one_peer(split[0], options)
     wanted = asked(level, options)
     settings = _settings(wanted, query_settings(options))
@@ -121,6 +127,10 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
         check_before(wanted, settings)
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from error
+    if options["to_queue"]:
+        from dulcet.commands.retrieve_queued import order
+
+        return order(split[0], wanted, settings, storage_classes(options["sop_classes"]), said, job)
     how = RetrieveOptions(
         via=options["via"],
         port=options["port"],
@@ -132,8 +142,8 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
         patience=options["patience"],
         sop_classes=storage_classes(options["sop_classes"]),
     )
-    job = _RetrieveJob(peer, how, how_to_associate(options), settings, options)
-    return trio.run(job.run, wanted)
+    retrieval = _Retrieval(peer, how, how_to_associate(options), settings, options)
+    return trio.run(retrieval.run, wanted)
 
 
 def _level(words: list[str], options: dict[str, Any]) -> Level:
@@ -157,7 +167,7 @@ def _settings(wanted: Asked, settings: QuerySettings) -> QuerySettings:
 
 
 @dataclass
-class _RetrieveJob:
+class _Retrieval:
     peer: Peer
     how: RetrieveOptions
     conversation: Conversation
@@ -175,20 +185,21 @@ class _RetrieveJob:
         started = time.monotonic()
         try:
             tally = Tally(events)
-            store = storage_operation(keep, observe=tally)
-            receive = partial(receiving, store=store, expected=tally.expected)
-            directory = self.options["directory"].absolute()
-            retriever = Retriever(
-                self.peer,
-                self.how,
-                self.conversation,
-                self.queries,
-                store=store,
-                tally=tally,
-                report=events,
-                receive=lambda settings: receiving_or_watching(settings, receive, directory=directory, tally=tally),
-            )
-            await self._retrieve(retriever, wanted)
+            async with recording(self.options["directory"]) as record:
+                store = storage_operation(keep, observe=observed_by(tally, record))
+                receive = partial(receiving, store=store, expected=tally.expected)
+                directory = self.options["directory"].absolute()
+                retriever = Retriever(
+                    self.peer,
+                    self.how,
+                    self.conversation,
+                    self.queries,
+                    store=store,
+                    tally=tally,
+                    report=events,
+                    receive=lambda settings: receiving_or_watching(settings, receive, directory=directory, tally=tally),
+                )
+                await self._retrieve(retriever, wanted)
         finally:
             keep.close()
         return self._end(retriever, events, time.monotonic() - started)

@@ -1,10 +1,12 @@
 """How objects came: what no index can make anew from the objects themselves."""
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
 from dulcet.dimse.messages import CStoreRQ
 from dulcet.services.association import Association
+from dulcet.services.storing.placing import StoredObject
 
 
 class How(StrEnum):
@@ -73,3 +75,11 @@ def source_of(association: Association, request: CStoreRQ) -> Source:
         return Source(str(association.request.called_ae_title), address, How.C_GET)
     is_move = request.move_originator_application_entity_title is not None
     return Source(str(association.request.calling_ae_title), address, How.C_MOVE if is_move else How.C_STORE)
+
+
+def new_arrival(stored: StoredObject, source: Source) -> NewArrival:
+    """What is recorded of an object that was stored just now."""
+    is_first = stored.path.stem == stored.sop_instance_uid
+    return NewArrival(
+        name=stored.name, source=source, received=time.time_ns(), replaces=stored.is_conflict and is_first
+    )

@@ -75,7 +75,7 @@ class Hashing:
 
     async def _wait_for_quiet(self) -> None:
         with trio.move_on_after(PATIENCE_SECONDS):
-            while self._quiet is not None and (left := QUIET_SECONDS - self._quiet()) > 0:
+            while self._quiet is not None and (left := QUIET_SECONDS - self._quiet()) > 0:  # noqa: ASYNC110
                 await trio.sleep(left)
 
     async def _hash_names(self) -> None:

@@ -6,7 +6,6 @@ recorded with it, and then its file is read once more for the hash that it is to
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.responding import Page
 from dulcet.services.retrieving.suboperations import ObjectToSend
 from dulcet.services.storing.placing import StoredObject
-from dulcet.station.archive.arrivals import NewArrival, Source
+from dulcet.station.archive.arrivals import NewArrival, Source, new_arrival
 from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.hashing import Hashing
 from dulcet.station.archive.index import Index
@@ -196,14 +195,6 @@ class VaultArchive:
             if error.detail:
                 self._tell("index.failed", reason=error.detail)
             raise
-
-
-def new_arrival(stored: StoredObject, source: Source) -> NewArrival:
-    """What is recorded of an object that was stored just now."""
-    is_first = stored.path.stem == stored.sop_instance_uid
-    return NewArrival(
-        name=stored.name, source=source, received=time.time_ns(), replaces=stored.is_conflict and is_first
-    )
 
 
 def _import_what_queries_need() -> None:
