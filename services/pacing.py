@@ -9,26 +9,37 @@ from dulcet.services.transport import Buffers, Transport
 
 PIECE_SECONDS = 0.05  # of the rate, let through in one go: smooth for who shares the line
 MAX_PIECE_OCTETS = 256 * 1024
+SAVED_SECONDS = 0.2  # of the rate, that may be made up for: timers are late, and answers take their time
 
 
 class Bandwidth:
-    """Octets per second that all who share it may use together. What is not used is not saved up."""
+    """Octets per second that all who share it may use together, in each direction."""
 
     def __init__(self, octets_per_second: int) -> None:
         """At least 1."""
         self.octets_per_second = octets_per_second
         self.piece_octets = max(1, min(int(octets_per_second * PIECE_SECONDS), MAX_PIECE_OCTETS))
-        self._free_at = 0.0
+        self.sent = Share(octets_per_second)
+        self.received = Share(octets_per_second)
+
+
+class Share:
+    """One direction. Nothing is lost when it is cancelled."""
+
+    def __init__(self, octets_per_second: int) -> None:
+        self._rate = octets_per_second
+        self._paid_until = -SAVED_SECONDS
 
     async def turn(self, octets: int = 0) -> None:
         """Wait until what was used before is paid for; then `octets` may go, and count as used."""
-        start = max(self._free_at, trio.current_time())
-        self._free_at = start + octets / self.octets_per_second
-        await trio.sleep_until(start)
+        at = self._paid_until
+        self.used(octets)
+        if at > trio.current_time():
+            await trio.sleep_until(at)
 
     def used(self, octets: int) -> None:
-        """So many octets have come."""
-        self._free_at = max(self._free_at, trio.current_time()) + octets / self.octets_per_second
+        """So many octets have gone, or come."""
+        self._paid_until = max(self._paid_until, trio.current_time() - SAVED_SECONDS) + octets / self._rate
 
 
 class PacedTransport:
@@ -52,7 +63,7 @@ class PacedTransport:
             view = memoryview(buffer)
             for start in range(0, len(view), piece):
                 part = view[start : start + piece]
-                await self._bandwidth.turn(len(part))
+                await self._bandwidth.sent.turn(len(part))
                 await self._transport.send([part])
                 self.octets_sent += len(part)
 
@@ -62,9 +73,9 @@ class PacedTransport:
 
     async def receive_into(self, buffer: memoryview) -> int:
         """See `Transport`."""
-        await self._bandwidth.turn()
+        await self._bandwidth.received.turn()
         count = await self._transport.receive_into(buffer[: self._bandwidth.piece_octets])
-        self._bandwidth.used(count)
+        self._bandwidth.received.used(count)
         self.octets_received += count
         return count
 

@@ -55,6 +55,8 @@ def _note(job: Job, now: float) -> str:
     parts = []
     if job.wish is not None:
         parts.append(f"{job.wish.value} asked for")
+    if job.lease_until is not None and job.lease_until < now:
+        parts.append("its worker is gone, another will take it")
     if job.state is JobState.WAITING and job.not_before > now:
         parts.append(f"again in {short_duration(job.not_before - now)}")
     if job.order.priority and not job.state.is_over:
