@@ -55,6 +55,7 @@ class Reception:
         self._began = trio.current_time()
         self._peers: list[RawPeer] = []
         self._process: trio.Process | None = None
+        self._all_output_read = trio.Event()
         self._wants_bare = False
         self._bare, self._bare_taken = trio.open_memory_channel[trio.abc.Stream](64)
         self._connections, self._taken = trio.open_memory_channel[RawPeer](64)
@@ -102,6 +103,7 @@ class Reception:
             kept += chunk
             del kept[:-SHOWN_OUTPUT_OCTETS]
             self.findings.measured["output"] = kept.decode("utf-8", "backslashreplace")
+        self._all_output_read.set()
 
     async def _take(self, stream: trio.SocketStream) -> None:
         await self.take(stream)
@@ -169,10 +171,15 @@ class Reception:
         return self.exit_code
 
     async def must_report(self) -> None:
-        """The product has to tell its user that this failed: its exit code says so, if exit codes tell."""
-        if await self.ended() == 0:
-            text = "the product's command ended with exit code 0"
-            (self.problem if self.invitation.exit_code_tells else self.warn)("NOT_REPORTED", text)
+        """The product has to tell its user that this failed: by its exit code, if exit codes tell, else in any way."""
+        if await self.ended() != 0:
+            return
+        with trio.move_on_after(END_SECONDS):
+            await self._all_output_read.wait()
+        if self.invitation.exit_code_tells:
+            self.problem("NOT_REPORTED", "the product's command ended with exit code 0")
+        elif not self.findings.measured.get("output"):
+            self.warn("NOT_REPORTED", "the product's command ended with exit code 0, and wrote nothing")
 
     async def close(self) -> None:
         """Close what is open, end the process."""

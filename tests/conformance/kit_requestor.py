@@ -173,6 +173,8 @@ class Requestor:
                 return
             if kind == 4 and int.from_bytes(octets[6:10], "big") > len(octets) - 10:
                 raise Failed(abort(2, 6))
+            if kind == 4 and has("closes-on-late-data"):
+                raise Failed(b"")
             if kind == 5 and not collided and not has("no-collision"):
                 collided = True
                 self.socket.sendall(pdu(6, bytes(4)))
@@ -201,6 +203,8 @@ def main() -> int:
                     pass
         except (Failed, OSError):
             pass
+        if has("tells-in-words"):
+            print("the echo failed", file=sys.stderr)
         return 0 if has("exit-code-always-0") else 1
     except OSError:
         return 1

@@ -35,6 +35,7 @@ MUTANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "answers-abort": ("ul.abort.r.after-rq", ()),
     "any-message-id": ("dimse.echo.r.wrong-msgid", ()),
     "closes-after-collision": ("ul.fsm.Sta7.Evt12", ()),
+    "closes-on-late-data": ("ul.fsm.Sta7.Evt10", ("ul.release.r.pdata-before-rp",)),
     "closes-silently": ("ul.fsm.Sta5.Evt19", ("ul.fsm.Sta5.Evt19",)),
     "control-bits-set": ("ul.pdata.out.mch-bits", ()),
     "even-context-id": ("ul.assoc.r.rq-wellformed", ("dimse.echo.r.basic", "ul.pdata.out.pcid-accepted")),
@@ -56,10 +57,16 @@ MUTANTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-async def run_against(*faults: str, cases: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> Run:
+ELSEWHERE = {"tells-in-words"}
+"""No fault: how the exit code is taken beside what a command writes."""
+
+
+async def run_against(
+    *faults: str, cases: tuple[str, ...] = (), without: tuple[str, ...] = (), exit_code_tells: bool = True
+) -> Run:
     command = f"{sys.executable} -S -E {REQUESTOR} {{host}} {{port}} {{aet}} {' '.join(faults)}"
     return await run_on_requestor(
-        Invitation(commands={"echo": command}, does=("echo",), exit_code_tells=True),
+        Invitation(commands={"echo": command}, does=("echo",), exit_code_tells=exit_code_tells),
         Listening(),
         Conditions(patience=PATIENCE),
         Selection(prefixes=cases, without=without),
@@ -69,7 +76,7 @@ async def run_against(*faults: str, cases: tuple[str, ...] = (), without: tuple[
 
 
 def test_every_switch_of_the_requestor_is_tried():
-    assert set(re.findall(r'has\("([a-z0-9-]+)"\)', REQUESTOR.read_text())) == set(MUTANTS)
+    assert set(re.findall(r'has\("([a-z0-9-]+)"\)', REQUESTOR.read_text())) == set(MUTANTS) | ELSEWHERE
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,11 @@ async def test_without_a_fault_nothing_complains(planted):
     run = await run_against(without=("ul.tcp.r.no-answer", "ul.release.r.no-rp", "dimse.echo.r.no-reply"))
     assert planted.complaints(run) - {"ul.fsm.Sta6.Evt12"} == set()  # an A-ABORT there is tolerated
     assert len([result for result in run.results if result.verdict is Verdict.PASS]) > 80
+
+
+@pytest.mark.parametrize(
+    ("faults", "verdict"), [((), Verdict.WARN), (("tells-in-words",), Verdict.PASS)], ids=["nothing", "in words"]
+)
+async def test_a_failure_is_told_by_exit_code_or_in_words(faults, verdict):
+    run = await run_against("exit-code-always-0", *faults, cases=("ul.abort.r.mid-op",), exit_code_tells=False)
+    assert [result.verdict for result in run.results] == [verdict]

@@ -103,6 +103,8 @@ async def _data_in_sta7(reception: Reception) -> Outcome:
     hosted = await _reach(reception, State.STA7)
     await hosted.peer.send(stimuli.message(min(hosted.accepted), echo_rq(1)))
     early = await hosted.peer.outcome(reception.patience.settle)
+    if early.word in ("CLOSE", "RST"):
+        reception.problem("CLOSED_EARLY", "the product closed on the P-DATA-TF, before the A-RELEASE-RP was sent")
     if early.word != "SILENCE":
         return early
     await hosted.peer.send(stimuli.RELEASE_RP)
