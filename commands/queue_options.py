@@ -17,7 +17,7 @@ _AGES = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _AGE = re.compile(r"(\d{1,9})(s|min|h|d)")
 
 
-class OctetsPerSecond(click.ParamType):
+class OctetsPerSecond(click.ParamType[int]):
     """A rate: `500K`, `2M`, `2.5M`; 0 for none."""
 
     name = "RATE"
@@ -35,7 +35,7 @@ class OctetsPerSecond(click.ParamType):
         return rate
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[float]):
     """A length of time: `90s`, `30min`, `12h`, `7d`."""
 
     name = "AGE"

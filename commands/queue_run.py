@@ -16,8 +16,10 @@ from dulcet.station.events import Event, EventStream, JSONLinesWriter
 from dulcet.station.queue.sqlite_store import SQLiteJobStore, open_queue
 
 if TYPE_CHECKING:
-    from dulcet.station.queue.running import Assignment
+    from dulcet.station.queue.jobs import Standing
+    from dulcet.station.queue.running import Assignment, Runner
     from dulcet.station.queue.worker import Worker
+    from dulcet.station.retrieval.shared_receivers import SharedReceivers
 
 MAX_TEXT_CHARACTERS = 300
 
@@ -67,23 +69,18 @@ async def _work(
     import trio
 
     from dulcet.station.queue import send_job
-    from dulcet.station.queue.jobs import JobKind, Standing
+    from dulcet.station.queue.jobs import JobKind
     from dulcet.station.queue.worker import Worker, WorkerOptions
     from dulcet.station.queue.worker_process import publish_worker
 
-    async def retrieve(assignment: "Assignment") -> Standing:
-        from dulcet.station.queue import retrieve_job  # loads what sending does not need
-
-        return await retrieve_job.run(assignment)
-
-    worker = Worker(
-        store,
-        {JobKind.SEND: send_job.run, JobKind.RETRIEVE: retrieve},
-        WorkerOptions(jobs=workers, per_peer=per_peer, is_once=once),
-        events,
-        details=events if verbose else None,
-    )
     async with trio.open_nursery() as nursery:
+        worker = Worker(
+            store,
+            {JobKind.SEND: send_job.run, JobKind.RETRIEVE: _retrieving(nursery)},
+            WorkerOptions(jobs=workers, per_peer=per_peer, is_once=once),
+            events,
+            details=events if verbose else None,
+        )
         nursery.start_soon(_stop_at_signal, worker, nursery.cancel_scope)
         nursery.start_soon(publish_worker, worker)
         if until_eof:
@@ -91,6 +88,21 @@ async def _work(
         await worker.run()
         nursery.cancel_scope.cancel()
     return 0
+
+
+def _retrieving(nursery: Any) -> "Runner":
+    """Runs jobs that retrieve; they share receivers, which listen in `nursery`."""
+    shared: list[SharedReceivers] = []
+
+    async def retrieve(assignment: "Assignment") -> "Standing":
+        from dulcet.station.queue import retrieve_job  # loads what sending does not need
+        from dulcet.station.retrieval.shared_receivers import SharedReceivers
+
+        if not shared:
+            shared.append(SharedReceivers(nursery))
+        return await retrieve_job.run(assignment, shared[0])
+
+    return retrieve
 
 
 async def _stop_at_signal(worker: "Worker", scope: Any) -> None:

@@ -80,6 +80,7 @@ async def _with_instances(ask: Asking, target: Target) -> Target:
         count=len(instances),
         sop_classes=frozenset(filter(None, instances.values())),
         series_of=series_of,
+        sop_class_of=instances,
     )
 
 
@@ -104,6 +105,7 @@ async def _images(ask: Asking, asked: Asked) -> list[Target]:
             count=len(instances),
             sop_classes=frozenset(filter(None, instances.values())),
             series_of=dict.fromkeys(instances, series),
+            sop_class_of=instances,
         )
         for (patient_id, study, series), instances in found.items()
         if instances

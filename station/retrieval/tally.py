@@ -33,6 +33,8 @@ class Tally:
     """By SOP Instance UID."""
     refused: dict[str, str] = field(default_factory=dict)
     """SOP Instance UID, raw -> why we did not store it."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """The same -> the status that we answered with."""
     failed: dict[str, str] = field(default_factory=dict)
     """SOP Instance UID -> what the archive said of it."""
     expected: set[str] = field(default_factory=set)
@@ -52,6 +54,7 @@ class Tally:
         if isinstance(outcome, StorageError):
             if uid not in self.arrived:
                 self.refused[uid] = str(outcome)
+                self.refusals[uid] = outcome.status
             refused = InstanceResult(
                 sop_instance_uid=uid, outcome=Arrival.REFUSED, sop_class_uid=sop_class, explanation=str(outcome)
             )

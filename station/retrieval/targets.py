@@ -40,6 +40,8 @@ class Target:
     """Their SOP classes, as far as the archive named them."""
     series_of: Mapping[str, str] = field(default_factory=dict)
     """SOP Instance UID -> Series Instance UID, of those that were listed."""
+    sop_class_of: Mapping[str, str] = field(default_factory=dict)
+    """SOP Instance UID -> SOP Class UID, "" where the archive did not name it."""
 
     def keys(self, model: Model) -> Keys:
         """The identifier of a request in `model`."""
@@ -71,7 +73,7 @@ def still_to_ask(target: Target, wanted: Collection[str]) -> list[Target]:
     """Targets for the instances `wanted` of one that was listed: the target itself when that is all of it, else whole
     series where all of a series is wanted, and the images by name where only some are."""
     assert target.instances is not None
-    if target.instances <= set(wanted):
+    if target.instances <= set(wanted) and len(target.images) <= MAX_IMAGES:
         return [target]
     by_series: defaultdict[str, list[str]] = defaultdict(list)
     for uid in sorted(target.instances):

@@ -158,6 +158,8 @@ class Archive:
     holds_move_after: int | None = None
     """The same for the objects of a C-MOVE."""
     requests: list[Any] = field(default_factory=list)
+    asked: list[dict[int, str]] = field(default_factory=list)
+    """The level and the UIDs of each C-MOVE."""
     later: Any = None
     token: Any = None
     scope: Any = None
@@ -218,6 +220,8 @@ class Archive:
         request, context = received.message, received.context
         self.requests.append(request)
         identifier = Identifier(bytes(received.sink.octets), context.transfer_syntax)
+        told = {tag: "\\".join(identifier.values(tag)) for tag in (SERIES, INSTANCE)}
+        self.asked.append({LEVEL: identifier.text(LEVEL), **told})
         objects = self.matching(identifier)
         port = self.destinations.get(request.move_destination)
         if self.status is not None or port is None:
