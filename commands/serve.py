@@ -19,7 +19,7 @@ from dulcet.station.queue.routes import OwnEntity, Routes
 from dulcet.station.server import Part, ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers
 
-HTTP_BACKLOG = 16
+HTTP_BACKLOG = 128
 
 
 @click.command(cls=ServeCommand)

@@ -35,7 +35,7 @@ class Tell(Protocol):
 def queue_command(*, as_json: bool, verbose: int, quiet: bool) -> list[str]:
     """What runs the jobs, telling of them as the server does of itself."""
     manners = [*(["--json"] if as_json else ()), *["-v"] * verbose, *(["-q"] if quiet else ())]
-    return [sys.executable, "-m", "dulcet", "queue", "run", *manners]
+    return [sys.executable, "-m", "dulcet", "queue", "run", "--until-eof", *manners]
 
 
 class QueueChild:

@@ -5,9 +5,11 @@ import signal
 import sys
 from itertools import pairwise
 
+import click
 import pytest
 import trio
 
+from dulcet.cli import cli
 from dulcet.station.queue import child as module
 from dulcet.station.queue.child import QUEUE_FILE, QueueChild, queue_command
 from dulcet.station.queue.sqlite_store import FILE_NAME
@@ -59,17 +61,18 @@ def test_the_file_is_that_of_the_store():
     assert QUEUE_FILE == FILE_NAME
 
 
-def test_the_command_tells_as_the_server_does():
-    assert queue_command(as_json=True, verbose=2, quiet=False)[1:] == [
-        "-m",
-        "dulcet",
-        "queue",
-        "run",
-        "--json",
-        "-v",
-        "-v",
-    ]
-    assert queue_command(as_json=False, verbose=0, quiet=True)[-2:] == ["run", "-q"]
+@pytest.mark.parametrize(
+    ("manners", "options"),
+    [
+        ({"as_json": True, "verbose": 2, "quiet": False}, ["--json", "-v", "-v"]),
+        ({"as_json": False, "verbose": 0, "quiet": True}, ["-q"]),
+    ],
+)
+def test_the_command_tells_as_the_server_does_and_can_be_parsed(manners, options):
+    _, _, program, *words = queue_command(**manners)
+    assert (program, words[:3], words[3:]) == ("dulcet", ["queue", "run", "--until-eof"], options)
+    command = cli.get_command(click.Context(cli), "queue").commands["run"]
+    command.make_context("run", words[2:], resilient_parsing=False).close()
 
 
 async def test_it_is_started_when_a_queue_appears_and_its_standard_input_ends_at_stop(queue):
