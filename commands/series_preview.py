@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 from dulcet.commands.options import FILE, is_given
-from dulcet.errors import ConfigurationError
+from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.escape import legible, quote
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
 from dulcet.station.preview.decoding import previews
 from dulcet.station.preview.events import event_of
 from dulcet.station.preview.half_blocks import has_true_colour, lines_of
 from dulcet.station.preview.picture import MAX_SIZE, Picture, PreviewOptions, Problem, Window
-from dulcet.station.preview.selection import Chosen, SeriesObject, choose, find_objects
+from dulcet.station.preview.selection import MAX_NAME_CHARACTERS, Chosen, SeriesObject, choose, find_objects
 from dulcet.station.preview.sheet import Tile, contact_sheet, strips
 from dulcet.station.terminal import discard, has_colour, moves_cursor
 
@@ -43,24 +43,35 @@ class _WindowType(click.ParamType[Window]):
 
 @click.command()
 @click.argument("series", nargs=-1, required=True, metavar="SERIES")
+@click.option(
+    "--directory", type=FILE, default=Path("received"), show_default=True, metavar="DIR", help="Where objects went."
+)
 @click.option("--output", type=FILE, metavar="FILE.png", help="Write the sheet as a PNG file.")
 @click.option("--terminal", is_flag=True, help="Show it in the terminal. [default: without --output]")
 @click.option("--frame", type=click.IntRange(1), metavar="N", help="This frame of multi-frame objects.")
 @click.option("--window", type=_WindowType(), metavar="C/W", help="Window center and width, for grey images.")
 @click.option(
-    "--size", type=click.IntRange(16, MAX_SIZE), default=128, show_default=True, help="Pixels a side of an image."
+    "--size",
+    type=click.IntRange(16, MAX_SIZE),
+    default=128,
+    show_default=True,
+    metavar="PIXELS",
+    help="Of the longer side of an image.",
 )
 @click.option("--columns", type=click.IntRange(1, 100), metavar="N", help="Images beside one another. [default: 5]")
-@click.option("--images", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most so many.")
+@click.option(
+    "--images", type=click.IntRange(1, 10_000), default=20, show_default=True, metavar="N", help="At most so many."
+)
 @click.option("--phi", is_flag=True, help="Write patient, study and series above the sheet.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on standard output.")
 def preview(series: tuple[str, ...], **options: Any) -> int:
     """Show a few images of SERIES, evenly chosen: not for diagnosis.
 
-    SERIES is a DICOM file or a folder. Each image has the window of its file, or --window.
+    SERIES is the UID of one in --directory, or as much of its end as no other has; or a DICOM file, or a folder. Each
+    image has the window of its file, or --window.
 
     \b
-    dulcet series preview images/ --output sheet.png
+    dulcet series preview 1.2.840.113619.2.5 --output sheet.png
     dulcet series preview cine.dcm --images 9 --columns 3 --output cine.png
     dulcet series preview cine.dcm --frame 12 --size 512 --output frame.png
 
@@ -69,7 +80,30 @@ def preview(series: tuple[str, ...], **options: Any) -> int:
     """
     job = _PreviewJob(options)
     job.check()
-    return job.run(find_objects(series))
+    return job.run(find_objects([path for word in series for path in _paths(word, options["directory"])]))
+
+
+def _paths(word: str, directory: Path) -> list[str]:
+    """A file or folder as it is; else the files of a series of the vault in `directory`."""
+    if os.path.lexists(word):
+        return [word]
+    from dulcet.station.vault.naming import matching
+    from dulcet.station.vault.open_vault import open_vault
+
+    said = quote(word, MAX_NAME_CHARACTERS)
+    if not directory.is_dir():
+        raise NoInputError(f"there is no file or folder {said}, and no directory {directory} with such a series")
+    vault = open_vault(directory, in_use=lambda places: ())
+    try:
+        found = matching(word, vault.index.series_uids())
+        if len(found) == 1:
+            instances = vault.index.instances(found[0])
+            return [vault.store.place(one.name) for one in instances if one.octets is not None]
+    finally:
+        vault.close()
+    if found:
+        raise click.UsageError(f"{said} may be any of {len(found)} series in {directory}: give more of the UID")
+    raise NoInputError(f"there is no file or folder {said}, and no such series in {directory}")
 
 
 @dataclass

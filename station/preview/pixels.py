@@ -140,8 +140,9 @@ def _encapsulated(file: DICOMFile, pixel: ImagePixel, index: int) -> DecodedFram
             file.source, index=index, transfer_syntax_uid=UID(uid), pixel_keyword="PixelData", **options
         )
     except RuntimeError as error:  # of the codecs, each with its own words
-        if uid == _JPEG_12_BIT and pixel.bits_stored > 8:
-            raise _no_codec(file) from error
+        if uid == _JPEG_12_BIT and pixel.bits_stored > 8 and "pylibjpeg" not in decoder.available_plugins:
+            way = "of more than 8 bits needs pylibjpeg-libjpeg, which is under the GPL"
+            raise UnshowableError(f"{file.transfer_syntax.name} {way}", ProblemKind.NO_CODEC) from error
         raise UnshowableError(f"{file.transfer_syntax.name}: {_said(error)}") from error
     bits_stored, is_signed = pixel.bits_stored, pixel.is_signed
     allocated = int(properties["bits_allocated"])
@@ -192,7 +193,7 @@ def _no_codec(file: DICOMFile) -> UnshowableError:
     name, uid = file.transfer_syntax.name, file.transfer_syntax.uid
     if uid in _JPEG_LS:
         way = "pip install numpy pyjpegls"
-    elif uid in JPEGTransferSyntaxes[1:]:  # all but JPEG Baseline
+    elif uid in JPEGTransferSyntaxes[2:]:  # lossless
         way = "pip install numpy python-gdcm"
     else:
         way = INSTALL_PREVIEW

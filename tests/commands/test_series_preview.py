@@ -142,6 +142,44 @@ def test_no_patient_data_unless_it_is_asked_for(preview, tmp_path):
     assert is_drawn()
 
 
+# A series of the vault -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vault(dulcet, tmp_path) -> Path:
+    """Two series of three and one images, indexed."""
+    from dulcet.services.storing.storage_directory import shard_of
+
+    directory = tmp_path / "received"
+    for series, instances in (("1.2.826.5.1111", 3), ("1.2.826.5.2222", 1)):
+        for number in range(instances, 0, -1):
+            data_set = pydicom.dcmread(MR)
+            data_set.SeriesInstanceUID, data_set.InstanceNumber = series, number
+            data_set.SOPInstanceUID = data_set.file_meta.MediaStorageSOPInstanceUID = f"{series}.{9 - number}"
+            path = directory / shard_of(data_set.SOPInstanceUID) / f"{data_set.SOPInstanceUID}.dcm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data_set.save_as(path)
+    assert dulcet("index", directory).code == 0
+    return directory
+
+
+@pytest.mark.parametrize("word", ["1.2.826.5.1111", "1111", "5.1111"])
+def test_a_series_by_its_uid_or_the_end_of_it(preview, vault, tmp_path, word):
+    answer = preview(word, "--directory", vault, "--json", "--output", tmp_path / "sheet.png")
+    assert answer.code == 0
+    names = [Path(json.loads(line)["name"]).name for line in answer.output.splitlines()[:-1]]
+    assert names == [f"1.2.826.5.1111.{end}.dcm" for end in (8, 7, 6)], "by instance number"
+
+
+def test_a_series_that_is_not_there_or_may_be_two(preview, vault):
+    answer = preview("1.2.826", "--directory", vault, "--json")
+    assert answer.code == 2
+    assert "1.2.826 may be any of 2 series in" in answer.errors
+    answer = preview("3333", "--directory", vault, "--json")
+    assert answer.code == 66
+    assert "no file or folder 3333, and no such series in" in answer.errors
+
+
 # A real terminal -----------------------------------------------------------------------------------------------------
 
 

@@ -43,11 +43,11 @@ def files_with_pixels() -> list[str]:
 
 FILES = files_with_pixels()
 UNREADABLE = {
-    "JPEG-lossy.dcm": "needs a codec",
+    "JPEG-lossy.dcm": "of more than 8 bits needs pylibjpeg-libjpeg",
     "JPEG2000-embedded-sequence-delimiter.dcm": "JPEG 2000 Image Compression: ",
     "JPEGLSNearLossless_08.dcm": "needs a codec",
     "JPEGLSNearLossless_16.dcm": "needs a codec",
-    "JPGExtended.dcm": "needs a codec",
+    "JPGExtended.dcm": "of more than 8 bits needs pylibjpeg-libjpeg",
     "MR_small_jpeg_ls_lossless.dcm": "needs a codec",
     "MR_truncated.dcm": "ends early",
     "SC_rgb_jls_lossy_line.dcm": "needs a codec",
