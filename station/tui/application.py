@@ -41,12 +41,15 @@ class Workstation(App[int]):
     PANES: ClassVar[tuple[type[Pane], ...]] = (NodesPane, QueryPane, QueuePane, ReceivedPane, StatusPane)
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            key(f"{number},f{number}", f"go({number})", pane.TITLE, tip=f"The screen {pane.TITLE}", show=False)
+            binding
             for number, pane in enumerate(PANES, 1)
+            for binding in key(
+                f"{number},f{number}", f"go({number})", pane.TITLE, tip=f"The screen {pane.TITLE}", show=False
+            )
         ),
-        key("question_mark", "help", "Help", tip="This page", shown_as="?"),
-        key("ctrl+t", "shade", "Light or dark", tip="Light or dark", show=False),
-        key("q,ctrl+q", "quit", "Quit", tip="Leave; what is queued goes on", shown_as="q"),
+        *key("question_mark", "help", "Help", tip="This page", shown_as="?"),
+        *key("ctrl+t", "shade", "Light or dark", tip="Light or dark", show=False),
+        *key("q,ctrl+q", "quit", "Quit", tip="Leave; what is queued goes on", shown_as="q"),
     ]
     CSS = """
     Workstation { background: $background; }
@@ -100,6 +103,11 @@ class Workstation(App[int]):
         """The screen that is shown."""
         active = self.screen_stack[0].query_one(TabbedContent).active_pane
         return None if active is None else active.query_one(Pane)
+
+    @property
+    def node(self) -> Node | None:
+        """The one under the cursor of the screen Nodes."""
+        return self.screen_stack[0].query_one(NodesPane).node
 
     def nodes_changed(self, nodes: Sequence[Node]) -> None:
         """The book was read: who offers nodes offers these."""

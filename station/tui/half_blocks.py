@@ -38,7 +38,7 @@ def scaled(picture: Picture, width: int, height: int) -> list[list[Colour]]:
 
 def _bounds(length: int, parts: int) -> list[tuple[int, int]]:
     """`parts` ranges that cover `length`, none of them empty; where there are more parts than places, places repeat."""
-    starts = [index * length // parts for index in range(parts + 1)]
+    starts = [index * length // parts for index in range(parts + 1)] if parts else []
     return [(start, max(end, start + 1)) for start, end in pairwise(starts)]
 
 

@@ -38,9 +38,8 @@ class HelpScreen(ModalScreen[None]):
         table = RichTable.grid(padding=(0, 2))
         for title, bindings in self._rooms:
             table.add_row(Text(title, "bold"), "")
-            for binding in bindings:
-                if isinstance(binding, Binding) and binding.tooltip:
-                    table.add_row(Text(f"  {keys_of(binding)}"), Text(binding.tooltip))
+            for tip, keys in keys_by_tip(bindings).items():
+                table.add_row(Text(f"  {' '.join(keys)}"), Text(tip))
         with Vertical(classes="box") as box:
             box.border_title = "Keys"
             with VerticalScroll(can_focus=True):
@@ -52,9 +51,17 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).focus()
 
 
-def keys_of(binding: Binding) -> str:
-    """The keys of a binding as they stand on the keyboard."""
-    return " ".join(
-        _KEYS.get(key, key.replace("ctrl+", "^").replace("f", "F") if len(key) > 1 else key)
-        for key in binding.key.split(",")
-    )
+def keys_by_tip(bindings: Iterable[BindingType]) -> dict[str, list[str]]:
+    """What may be done, and the keys for it as they stand on the keyboard."""
+    found: dict[str, list[str]] = {}
+    for binding in bindings:
+        if isinstance(binding, Binding) and binding.tooltip:
+            found.setdefault(binding.tooltip, []).append(_on_keyboard(binding.key))
+    return found
+
+
+def _on_keyboard(key: str) -> str:
+    known = _KEYS.get(key)
+    if known is not None or len(key) == 1:
+        return known or key
+    return key.replace("ctrl+", "^").replace("f", "F")

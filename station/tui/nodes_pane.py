@@ -48,13 +48,13 @@ class NodesPane(Pane):
 
     TITLE, FOCUS = "Nodes", "#nodes"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("e", "echo", "Echo", tip="Ask the node whether it is there (C-ECHO)"),
-        key("E", "echo_all", "Echo all", tip="Ask every node"),
-        key("a", "add", "Add", tip="Enter a new node"),
-        key("enter,m", "edit", "Edit", tip="Change the node", shown_as="⏎"),
-        key("d,delete", "remove", "Remove", tip="Take the node out of the book"),
-        key("o", "doctor", "Doctor", tip="Examine the node stage by stage, and say what is wrong"),
-        key("s", "snippet", "Snippet", tip="What the other side has to enter, so that it knows us"),
+        *key("e", "echo", "Echo", tip="Ask the node whether it is there (C-ECHO)"),
+        *key("E", "echo_all", "Echo all", tip="Ask every node"),
+        *key("a", "add", "Add", tip="Enter a new node"),
+        *key("m,enter", "edit", "Edit", tip="Change the node", shown_as="⏎"),
+        *key("d,delete", "remove", "Remove", tip="Take the node out of the book"),
+        *key("o", "doctor", "Doctor", tip="Examine the node stage by stage, and say what is wrong"),
+        *key("s", "snippet", "Snippet", tip="What the other side has to enter, so that it knows us"),
     ]
 
     def __init__(self) -> None:

@@ -107,6 +107,11 @@ def sentence(error: Exception) -> str:
     return f"the database can't be read: {text}" if isinstance(error, sqlite3.Error) else text
 
 
-def key(keys: str, action: str, says: str, *, tip: str = "", show: bool = True, shown_as: str = "") -> BindingType:
-    """A binding; `tip` is what the help screen says of it."""
-    return Binding(keys, action, says, tooltip=tip or says, show=show, key_display=shown_as or None)
+def key(
+    keys: str, action: str, says: str, *, tip: str = "", show: bool = True, shown_as: str = ""
+) -> list[BindingType]:
+    """A binding for each of `keys`, the first in the footer; `tip` is what the help screen says of them."""
+    return [
+        Binding(each, action, says, tooltip=tip or says, show=show and not number, key_display=shown_as or None)
+        for number, each in enumerate(keys.split(","))
+    ]

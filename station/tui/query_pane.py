@@ -50,12 +50,12 @@ class Found:
 class QueryPane(Pane):
     """The screen."""
 
-    TITLE, FOCUS = "Query", "#node"
+    TITLE, FOCUS = "Query", "#key-patient"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("f,slash", "form", "Form", tip="Go to the keys of the query", shown_as="f"),
-        key("r", "retrieve", "Retrieve", tip="Retrieve what is selected, through the queue"),
-        key("escape", "stop", "Stop", tip="Cancel the query, or go from the form to the tree", shown_as="Esc"),
-        key("n", "new", "New query", tip="Empty the form"),
+        *key("f,slash", "form", "Form", tip="Go to the keys of the query", shown_as="f"),
+        *key("r", "retrieve", "Retrieve", tip="Retrieve what is selected, through the queue"),
+        *key("escape", "stop", "Stop", tip="Cancel the query, or go from the form to the results", shown_as="Esc"),
+        *key("n", "new", "New query", tip="Empty the form"),
     ]
     DEFAULT_CSS = "QueryPane Tree { height: 1fr; margin-top: 1; scrollbar-size: 1 1; background: $background; }"
 
@@ -82,6 +82,12 @@ class QueryPane(Pane):
     def offer(self, nodes: Sequence[Node]) -> None:
         """These nodes may be asked."""
         self.query_one(QueryForm).offer(nodes)
+
+    def shown(self) -> None:
+        """Without a choice, the node that was under the cursor is the one that is meant."""
+        form, node = self.query_one(QueryForm), self.station.node
+        if not form.node and node is not None:
+            form.choose(node.name)
 
     @property
     def results(self) -> Tree[Item]:

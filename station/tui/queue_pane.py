@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from dulcet.station.book.nodes import Node
-from dulcet.station.queue.jobs import Job, JobState, Wish
+from dulcet.station.queue.jobs import DUE, Job, JobState, Wish
 from dulcet.station.tui.dialogs import Question
 from dulcet.station.tui.figures import count
 from dulcet.station.tui.job_screen import JobScreen, LogScreen
@@ -31,6 +31,7 @@ _COLUMNS = (
     Column("How", 18),
     Column("Reason", 20, share=4, drop=1),
 )
+WORKER = "queue run"
 _NEVER = object()  # differs from every version
 
 
@@ -39,13 +40,13 @@ class QueuePane(Pane):
 
     TITLE, FOCUS = "Queue", "#jobs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("c", "cancel", "Cancel", tip="End the job (asks)"),
-        key("t", "retry", "Retry", tip="Try again what failed or was cancelled; one that waits is tried now"),
-        key("p", "pause", "Pause", tip="Finish the object in flight, then stand still"),
-        key("u", "resume", "Resume", tip="Go on with a paused job"),
-        key("enter,i", "details", "Details", tip="The instances of the job, those that failed first", shown_as="⏎"),
-        key("l", "log", "Log", tip="The log of the job, as it grows"),
-        key("n", "new", "Send", tip="Send files to a node"),
+        *key("c", "cancel", "Cancel", tip="End the job (asks)"),
+        *key("t", "retry", "Retry", tip="Try again what failed or was cancelled; one that waits is tried now"),
+        *key("p", "pause", "Pause", tip="Finish the object in flight, then stand still"),
+        *key("u", "resume", "Resume", tip="Go on with a paused job"),
+        *key("i,enter", "details", "Details", tip="The instances of the job, those that failed first", shown_as="⏎"),
+        *key("l", "log", "Log", tip="The log of the job, as it grows"),
+        *key("n", "new", "Send", tip="Send files to a node"),
     ]
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class QueuePane(Pane):
         self._version: Hashable = _NEVER
         self._is_reading = False
         self._fault = ""
+        self._is_worked = True
         self._holds_until = 0.0
         self._offered: Sequence[Node] = ()
 
@@ -95,11 +97,12 @@ class QueuePane(Pane):
 
     @work(group="jobs")
     async def _read(self) -> None:
-        jobs, before = self.station.sources.jobs, self._version
+        sources, before = self.station.sources, self._version
 
-        def read() -> tuple[Hashable, list[Job] | None]:
-            version = jobs.version()
-            return (version, None) if version == before else (version, jobs.jobs(limit=MAX_JOBS))
+        def read() -> tuple[Hashable, list[Job] | None, bool]:
+            version = sources.jobs.version()
+            changed = None if version == before else sources.jobs.jobs(limit=MAX_JOBS)
+            return version, changed, any(each.command == WORKER for each in sources.processes.read())
 
         try:
             found, fault = await beside(read)
@@ -109,11 +112,11 @@ class QueuePane(Pane):
             self._fault = fault
             self.say(fault, is_error=True)
             return
-        self._version = found[0]
-        if found[1] is not None or self._fault:
-            self._fault = ""
-            if found[1] is not None:
-                self._show(found[1])
+        is_same = not self._fault and found[1] is None and found[2] is self._is_worked
+        self._version, self._fault, self._is_worked = found[0], "", found[2]
+        if found[1] is not None:
+            self._show(found[1])
+        if not is_same:
             self._describe()
 
     def _show(self, jobs: Sequence[Job]) -> None:
@@ -130,6 +133,8 @@ class QueuePane(Pane):
         job = self.job
         if job is None:
             self.say("The queue is empty: n sends files; r in the screen Query retrieves.")
+        elif job.state in DUE and not self._is_worked:
+            self.say("Nobody works at the queue: start `dulcet serve`, or `dulcet queue run`.", is_error=True)
         elif reason(job):
             self.say(f"{job.id}: {reason(job)}", is_error=job.state in (JobState.FAILED, JobState.PARTIAL))
         else:

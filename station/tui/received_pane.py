@@ -46,11 +46,11 @@ class ReceivedPane(Pane):
 
     TITLE, FOCUS = "Received", "#series"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("v,enter", "open", "View", tip="Open the series in the system's viewer"),
-        key("x", "export", "Export", tip="Copy the series into a folder or a zip file"),
-        key("f", "forward", "Forward", tip="Send the series to a node, through the queue"),
-        key("delete,d", "remove", "Remove", tip="Remove the series from this machine (asks)", shown_as="Del"),
-        key("space", "again", "Look now", tip="Look now, and make the picture anew", show=False),
+        *key("v,enter", "open", "View", tip="Open the series in the system's viewer"),
+        *key("x", "export", "Export", tip="Copy the series into a folder or a zip file"),
+        *key("f", "forward", "Forward", tip="Send the series to a node, through the queue"),
+        *key("delete,d", "remove", "Remove", tip="Remove the series from this machine (asks)", shown_as="Del"),
+        *key("space", "again", "Look now", tip="Look now, and make the picture anew", show=False),
     ]
     DEFAULT_CSS = """
     ReceivedPane Horizontal { height: 1fr; }

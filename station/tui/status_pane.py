@@ -20,7 +20,6 @@ from dulcet.station.tui.sources import Sources
 from dulcet.station.tui.status_text import SHOWN_COUNTERS, Disk, Picture, page
 
 POLL_SECONDS = 1.0
-DISK_STEP_OCTETS = 10_000_000  # below what is shown of a disk
 
 T = TypeVar("T")
 
@@ -29,7 +28,7 @@ class StatusPane(Pane):
     """The screen."""
 
     TITLE, FOCUS = "Status", "#status-scroll"
-    BINDINGS: ClassVar[list[BindingType]] = [key("space", "look", "Look now", tip="Look now, not within a second")]
+    BINDINGS: ClassVar[list[BindingType]] = [*key("space", "look", "Look now", tip="Look now, not within a second")]
     DEFAULT_CSS = "StatusPane VerticalScroll { padding: 0 1; scrollbar-size: 1 1; }"
 
     def __init__(self) -> None:
@@ -93,9 +92,10 @@ def _attempt(read: Callable[[], T], faults: list[str]) -> T | None:
 
 
 def disk_of(directory: Path) -> Disk:
-    """The file system in which `directory` is, or will be; in steps, since a busy disk changes all the time."""
+    """The file system in which `directory` is, or will be; in three digits, since a busy disk changes all the time."""
     there = directory.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
     usage = shutil.disk_usage(there)
-    return Disk(legible(str(directory), 200), usage.free // DISK_STEP_OCTETS * DISK_STEP_OCTETS, usage.total)
+    step = 10 ** max(len(str(usage.free)) - 3, 0)
+    return Disk(legible(str(directory), 200), usage.free // step * step, usage.total)

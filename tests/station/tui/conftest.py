@@ -30,6 +30,7 @@ from dulcet.station.tui.application import Workstation
 from dulcet.station.tui.children import Answer, Ended
 from dulcet.station.tui.sources import Sources
 
+STARTED = "2026-01-31T12:00:00.000Z"
 SECONDS = 20  # for what is awaited: never reached when all is well
 PACS = Node(name="PACS", ae_title="ARCHIVE", host="127.0.0.1", port=11112)
 CT = Node(name="CT1", ae_title="CT", host="192.0.2.7", port=104, tls=True, notes="first floor")
@@ -183,7 +184,7 @@ class Store:
 
 @dataclass
 class Machine:
-    reports: list = field(default_factory=list)
+    reports: list = field(default_factory=lambda: [ProcessReport(pid=1, command="queue run", started_at=STARTED)])
     error: Exception | None = None
 
     def read(self):

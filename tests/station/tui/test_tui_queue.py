@@ -220,3 +220,16 @@ def test_how_a_job_reads(desk):
     assert job_text.peer(store.job(1)) == "to PACS\\x1b"
     assert job_text.getting_on(store.job(1)).startswith("since ")
     assert "ordered" in job_text.facts(store.job(1))
+
+
+def test_a_queue_at_which_nobody_works_says_so(desk):
+    async def steps(desk):
+        report, *_ = desk.machine.reports
+        desk.machine.reports.clear()
+        desk.store.put(1)
+        await desk.press("f3")
+        await desk.sees("Nobody works at the queue: start `dulcet serve`")
+        desk.machine.reports.append(report)
+        await desk.sees("1 job, 0 running")
+
+    desk().drive(steps)
