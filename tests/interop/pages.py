@@ -109,6 +109,7 @@ def read(text, folder):
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DULCET_NODES": str(folder / "nodes.toml"),
         "DULCET_CONFIG": os.devnull,
+        "DULCET_STATE": str(folder / "state"),
         "NO_COLOR": "1",
         "COLUMNS": "200",
     }
