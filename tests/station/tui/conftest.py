@@ -294,7 +294,7 @@ class Desk:
             )
             self.app = Workstation(sources, **self.options)
             self.app.animation_level = "none"
-            async with self.app.run_test(size=self.size) as self.pilot:
+            async with self.app.run_test(size=self.size, notifications=True) as self.pilot:
                 await steps(self)
 
         asyncio.run(run())

@@ -39,11 +39,9 @@ LIMITED = {"event": "find.ended", "matches": 3, "cancelled": True}
 
 
 async def ask(desk, *keys):
-    """With the only node of the book, which is chosen already."""
-    desk.book.nodes.pop()
-    await desk.press("f1", "f2")
-    desk.app.front.query_one("QueryForm").choose("PACS")
-    await desk.press("escape", "f", *keys)
+    """PACS is under the cursor, so it is chosen already."""
+    await desk.sees("PACS")
+    await desk.press("f2", *keys)
 
 
 def test_what_is_asked_for_and_what_came(desk):
@@ -177,12 +175,25 @@ def test_how_a_query_ends(desk, code, lines, errors, sentence):
 
 
 def test_without_a_node_nothing_is_asked(desk):
+    station = desk()
+    station.book.nodes.clear()
+
     async def steps(desk):
-        await desk.press("f2", "escape", "f", "enter")
+        await desk.press("f2", "enter")
         await desk.sees("Which node?")
-        assert desk.said == []
         await desk.press("escape", "r")
         await desk.sees("Select what should be retrieved")
+        assert desk.said == []
+
+    station.drive(steps)
+
+
+def test_the_node_under_the_cursor_is_meant(desk):
+    async def steps(desk):
+        await desk.sees("CT1")
+        await desk.press("down", "f2", "enter")
+        await desk.until(lambda: desk.said)
+        assert desk.said[-1][-2:] == ("CT1", "studies")
 
     desk().drive(steps)
 
