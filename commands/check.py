@@ -8,6 +8,7 @@ import trio
 from dulcet.commands.completion import PEER
 from dulcet.commands.options import identity_options, peer_options, tls_client_options, user_identity
 from dulcet.commands.peers import how_to_call, peers
+from dulcet.commands.serve_address import http_address
 from dulcet.errors import AssociationError, DulcetError
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
@@ -18,6 +19,7 @@ OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _SEVERITY = {OK: 0, UNKNOWN: 1, WARNING: 2, CRITICAL: 3}
 _MAX_TEXT = 200
+_MAX_ANSWER_OCTETS = 64 * 1024
 
 
 class Plugin(click.Command):
@@ -46,13 +48,16 @@ def _unknown(text: str) -> NoReturn:
 
 
 @click.command(cls=Plugin)
-@click.argument("peer", nargs=-1, required=True, type=PEER)
+@click.argument("peer", nargs=-1, type=PEER)
 @click.option("-w", "--warning", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower than this: WARNING.")
 @click.option("-c", "--critical", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower: CRITICAL.")
+@click.option("--healthz", metavar="[HOST:]PORT", help="Ask the /healthz of a `dulcet serve --http` instead.")
 @peer_options
 @tls_client_options
 @identity_options
-def check(peer: tuple[str, ...], warning: float | None, critical: float | None, **options: Any) -> int:
+def check(
+    peer: tuple[str, ...], warning: float | None, critical: float | None, healthz: str | None, **options: Any
+) -> int:
     """Watch PEERs: C-ECHO as a monitoring plugin.
 
     One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use). A peer that can't be
@@ -62,6 +67,12 @@ def check(peer: tuple[str, ...], warning: float | None, critical: float | None, 
     dulcet check PACS -w 0.5 -c 2
     DICOM OK - PACS C-ECHO 0000H in 23 ms | total=0.023s;0.5;2;0 tcp=0.002s assoc=0.011s echo=0.004s
     """
+    if healthz is not None:
+        if peer:
+            raise click.UsageError("--healthz asks a server how it is, not a PEER: leave PEER out")
+        return _ask_health(healthz, options["timeout"])
+    if not peer:
+        raise click.UsageError("which PEER should be watched?")
     found = peers(peer, **how_to_call(options))
     answers = trio.run(_ask_all, found, options["timeout"], user_identity(options))
     states = [_judge(answer, warning, critical) for answer in answers]
@@ -75,6 +86,29 @@ def check(peer: tuple[str, ...], warning: float | None, critical: float | None, 
     ]
     click.echo(f"DICOM {_WORDS[worst]} - {'; '.join(texts)}" + (f" | {' '.join(data)}" if data else ""))
     return worst
+
+
+def _ask_health(place: str, patience: float) -> int:
+    """Whether a server takes objects, as it says itself. Blocks for `patience` at most."""
+    import http.client
+    import json
+
+    host, port = http_address(place)
+    connection = http.client.HTTPConnection(host, port, timeout=patience)
+    try:
+        connection.request("GET", "/healthz")
+        response = connection.getresponse()
+        said = json.loads(response.read(_MAX_ANSWER_OCTETS))
+        reasons = [quote(str(reason), _MAX_TEXT) for reason in said["reasons"]]
+        text = f"{quote(str(said['ae_title']))} takes objects, {int(said['associations'])} associations"
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        click.echo(f"DICOM CRITICAL - {quote(place)} does not say how it is: {quote(str(error), _MAX_TEXT)}")
+        return CRITICAL
+    finally:
+        connection.close()
+    is_well = response.status == http.client.OK and not reasons
+    click.echo(f"DICOM {_WORDS[OK if is_well else CRITICAL]} - {text if is_well else '; '.join(reasons)}")
+    return OK if is_well else CRITICAL
 
 
 async def _ask_all(found: list[Peer], patience: float, identity: Any) -> list[Checked | AssociationError]:

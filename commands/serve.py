@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from dulcet.commands.options import ae_title
-from dulcet.commands.serve_options import WORDS, ServeCommand, http_address, serve_options
+from dulcet.commands.serve_address import http_address
+from dulcet.commands.serve_options import WORDS, ServeCommand, serve_options
 from dulcet.errors import ConfigurationError
 from dulcet.services.admission import Admission, AllowedPeer
 from dulcet.services.limits import Limits

@@ -15,7 +15,6 @@ from dulcet.station.book.sizes import octets_of
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 
 DEFAULT_PORT = 11112
-LOOPBACK = "127.0.0.1"
 _LIMITS = Limits()
 _ARCHIVE = ArchiveSettings()
 
@@ -33,14 +32,6 @@ class Octets(click.ParamType[int]):
             return octets_of(value)
         except ConfigurationError as error:
             self.fail(str(error), param, ctx)
-
-
-def http_address(text: str) -> tuple[str, int]:
-    """`PORT`, `HOST:PORT` or `[HOST]:PORT`; ConfigurationError. Without a host it is this machine only."""
-    host, _, port = text.strip().rpartition(":")
-    if not port.isdigit() or int(port) > 65535:
-        raise ConfigurationError(f"{text!r}: --http wants a port, or HOST:PORT")
-    return host.removeprefix("[").removesuffix("]") or LOOPBACK, int(port)
 
 
 def _number(name: str, default: int, metavar: str = "N", most: int | None = None, text: str = "") -> Callable[[F], F]:
@@ -61,7 +52,12 @@ GROUPS: dict[str, tuple[Callable[[Any], Any], ...]] = {
             "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
         ),
         click.option(
-            "--bind", "bind_to", default=LOOPBACK, show_default=True, metavar="ADDRESS", help="0.0.0.0 is everywhere."
+            "--bind",
+            "bind_to",
+            default="127.0.0.1",
+            show_default=True,
+            metavar="ADDRESS",
+            help="0.0.0.0 is everywhere.",
         ),
         click.option("--allow", multiple=True, metavar="AET[@CIDR]", help="Who may associate; may be repeated."),
         click.option("--allow-any", is_flag=True, help="Anybody may associate."),

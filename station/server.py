@@ -222,10 +222,11 @@ class _Server:
             self._settings = taken_over(old, new)
             self._take_routes()
             listener.change(self._acceptor(storage), self._tls())
-        except ConfigurationError as error:
+        except Exception as error:  # whatever is wrong with them: the server goes on as it was
             self._settings = old
             self._take_routes()
-            self._log("settings.fault", reason=str(error))
+            is_theirs = isinstance(error, ConfigurationError)
+            self._log("settings.fault", reason=str(error) if is_theirs else f"{type(error).__name__}: {error}")
             return
         self._log.settings = self._settings
         changed, waiting = differences(old, self._settings), needs_restart(old, new)
@@ -308,8 +309,10 @@ class _Server:
         where = ", ".join(self._monitor.addresses)
         tls = " with TLS" if settings.tls else ""
         line = f"{settings.ae_title} is ready on {where}{tls}, storing in {settings.storage.directory}"
+        http = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in self._part.http_sockets)]
+        if http:
+            line += f", telling of itself on http://{http[0]}/metrics"
         if settings.as_json:
-            http = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in self._part.http_sockets)]
             about = {"addresses": listener.addresses, "http": http or None, "pid": os.getpid()}
             self._log("server.ready", None, ae_title=settings.ae_title, **about)
         else:
