@@ -2,7 +2,11 @@
 
 import click
 
+from dulcet.commands.series_export import export, open_series
+from dulcet.commands.series_list import list_series, show
 from dulcet.commands.series_preview import preview
+from dulcet.commands.series_remove import prune, remove
+from dulcet.commands.series_verify import verify
 
 
 @click.group()
@@ -13,5 +17,5 @@ def series() -> None:
     """
 
 
-for _command in (preview,):
+for _command in (list_series, show, preview, open_series, export, verify, remove, prune):
     series.add_command(_command)

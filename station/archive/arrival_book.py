@@ -145,7 +145,7 @@ def arrival_of(row: Sequence[object]) -> Arrival:
     return Arrival(
         id=number,
         name=name_of(str(uid), str(digest)),
-        source=Source(str(ae_title), str(address), How(how)),
+        source=Source(str(ae_title), str(address), How(str(how))),
         received=received,
         series_instance_uid=str(series),
         sha256=sha256,

@@ -24,7 +24,7 @@ class FolderStore:
     parts: Sequence[str] = SHARDS
 
     def __init__(self, directory: Path, storage: Storage | None = None) -> None:
-        self.directory = directory.absolute()
+        self.directory = Path(os.path.realpath(directory))  # as the transfer queue names files
         self._storage = storage
 
     def begin(

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from dulcet.services.object_to_send import ObjectToSend
 from dulcet.services.part10 import Part10Header
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.responding import Page
-from dulcet.services.retrieving.suboperations import ObjectToSend
 from dulcet.services.storage_scp import Incoming
 from dulcet.station.archive.arrivals import Arrival, NewArrival
 from dulcet.station.archive.series import Instance, Series, Wanted

@@ -15,9 +15,9 @@ from typing import TypeVar
 import trio
 
 from dulcet.errors import ArchiveError
+from dulcet.services.object_to_send import ObjectToSend
 from dulcet.services.querying.query import Retrieval, Search
 from dulcet.services.querying.responding import Page
-from dulcet.services.retrieving.suboperations import ObjectToSend
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.archive.arrivals import NewArrival, Source, new_arrival
 from dulcet.station.archive.folder_store import FolderStore

@@ -18,6 +18,7 @@ from dulcet.station.archive.arrivals import How, NewArrival, new_arrival, source
 from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.hashing import Hashing
 from dulcet.station.archive.interfaces import ArrivalBook, ObjectStore
+from dulcet.station.archive.telling import silent
 from dulcet.station.archive.upkeep import BATCH_OBJECTS, entry_of, record
 
 BATCH_SECONDS = 0.2  # objects that come within it are recorded in one transaction
@@ -30,7 +31,7 @@ class Recorder:
     def __init__(self, store: ObjectStore, book: ArrivalBook) -> None:
         self._store = store
         self._book = book
-        self._hashing = Hashing(store, book, lambda _event, _about=None, **_values: None)
+        self._hashing = Hashing(store, book, silent)
         self._waiting: deque[NewArrival] = deque()
         self._came = trio.Event()
 

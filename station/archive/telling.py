@@ -13,6 +13,10 @@ class Tell(Protocol):
         """An event, the association that it is about, and what there is to know of it."""
 
 
+def silent(event: str, about: Association | None = None, **values: Any) -> None:
+    """Tells nobody."""
+
+
 def reason_of(error: Exception) -> str:
     """What went wrong, for the log of who looks after the archive."""
     if isinstance(error, ArchiveError) and error.detail:

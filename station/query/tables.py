@@ -132,7 +132,7 @@ class TableWriter:
         cells = [self._cell(each, value_at(match, each.path)) for each in self._columns]
         if not self._has_head:
             self._has_head = True
-            head = self._line([_fitted(each.title, each.width, each.is_right) for each in self._columns])
+            head = self._line([fitted(each.title, each.width, each.is_right) for each in self._columns])
             self._output.write(f"{_BOLD}{head}{_PLAIN}\n" if self._colour else f"{head}\n")
         self._output.write(self._line(cells) + "\n")
         self._output.flush()
@@ -140,13 +140,13 @@ class TableWriter:
     def _cell(self, each: Column, value: str) -> str:
         parts = [each.show(part.strip(" ")) for part in value.split("\\")]
         text = legible(", ".join(parts), MAX_CELL_CHARACTERS)
-        return _fitted(text, each.width, each.is_right, cuts=self._cuts and each.is_cut)
+        return fitted(text, each.width, each.is_right, cuts=self._cuts and each.is_cut)
 
     def _line(self, cells: Sequence[str]) -> str:
         return _GAP.join(cells).rstrip(" ")
 
 
-def _fitted(text: str, width: int, is_right: bool, *, cuts: bool = False) -> str:
+def fitted(text: str, width: int, is_right: bool, *, cuts: bool = False) -> str:
     """`text` in `width` columns of a terminal: filled up, and cut if that is wanted."""
     columns = columns_of(text)
     if columns > width and cuts:

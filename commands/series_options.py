@@ -1,0 +1,134 @@
+"""What the commands of `dulcet series` share: the vault, names of series, and how long work is shown and ended."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from dulcet.commands.index import unusable
+from dulcet.commands.options import FILE, stacked
+from dulcet.errors import ArchiveError, NoInputError
+from dulcet.escape import quote
+from dulcet.station.archive.interfaces import VaultIndex
+from dulcet.station.archive.series import Series, Wanted
+from dulcet.station.vault.naming import MIN_CHARACTERS, matching, shown
+from dulcet.station.vault.open_vault import Vault, open_vault
+from dulcet.station.vault.work import Work
+
+EXIT_PARTLY_FAILED = 1
+MAX_NAMED = 10
+MAX_WORD_CHARACTERS = 100
+
+T = TypeVar("T")
+
+vault_options = stacked(
+    click.option(
+        "--directory",
+        type=FILE,
+        default=Path("received"),
+        show_default=True,
+        metavar="DIR",
+        help="The storage directory.",
+    ),
+    click.option("--no-update", is_flag=True, help="Take the index as it is, without a look through the directory."),
+)
+"""Which vault."""
+
+SERIES = "SERIES"
+"""How --help calls a name of a series."""
+
+
+@contextmanager
+def opened(directory: Path, *, no_update: bool = False) -> Iterator[Vault]:
+    """The vault, its index up to date; what goes wrong with them becomes a sentence."""
+    from dulcet.station.archive.upkeep import bring_up_to_date
+
+    vault = open_vault(directory)
+    try:
+        if not no_update:
+            try:
+                bring_up_to_date(vault.store, vault.index)
+            except OSError as error:
+                raise unusable(directory, error) from error
+        yield vault
+    except ArchiveError as error:
+        raise unusable(directory, error) from error
+    finally:
+        vault.close()
+
+
+def series_uid(index: VaultIndex, word: str, uids: Sequence[str]) -> str:
+    """The one series that a word names. NoInputError when there is none, a usage error when there are several."""
+    found = matching(word, uids)
+    if len(found) == 1:
+        return found[0]
+    name = quote(word, MAX_WORD_CHARACTERS)
+    if not found:
+        short = f": {MIN_CHARACTERS} characters, at least, of a UID" if len(word) < MIN_CHARACTERS else ""
+        raise NoInputError(f"there is no series {name!r} here{short}; `dulcet series list` shows what there is")
+    listed = ", ".join(map(shown, found[:MAX_NAMED])) + (", ..." if len(found) > MAX_NAMED else "")
+    raise click.UsageError(f"{name!r} may be any of {len(found):,} series: {listed}")
+
+
+def chosen(index: VaultIndex, words: Sequence[str], study: str | None = None) -> list[str]:
+    """The series that are named, each once, in their order; all of a study."""
+    uids = sorted(index.series_uids())
+    found = [series_uid(index, word, uids) for word in words]
+    if study is not None:
+        of_study = [each.series_instance_uid for each in index.series(Wanted(study=study))]
+        if not of_study:
+            raise NoInputError(f"there is no study {quote(study, MAX_WORD_CHARACTERS)!r} here")
+        found += reversed(of_study)
+    return list(dict.fromkeys(found))
+
+
+def described(index: VaultIndex, uids: Sequence[str]) -> list[Series]:
+    """What there is to know of series, in their order; those of which nothing is left are not among them."""
+    known = {each.series_instance_uid: each for each in index.series(Wanted(series=tuple(uids)))} if uids else {}
+    return [known[uid] for uid in uids if uid in known]
+
+
+def perform(work: Work, function: Callable[[Work], T], *, quiet: bool = False) -> T:
+    """Do something in a thread, and show how far it is; a signal ends it between two steps, and then the command."""
+    import trio
+
+    from dulcet.station.sending.progress import show_progress
+
+    stopped: list[int] = []
+
+    async def watch() -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                stopped.append(number)
+                work.is_stopped = True
+
+    async def main() -> T:
+        failure: BaseException | None = None
+        result: list[T] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            nursery.start_soon(lambda: show_progress(work.transfer, sys.stderr, quiet=quiet))
+            try:
+                result.append(await trio.to_thread.run_sync(function, work))
+            except (Exception, KeyboardInterrupt) as error:  # it leaves by itself, not in the nursery's group
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return result[0]
+
+    try:
+        return trio.run(main)
+    except KeyboardInterrupt:
+        if stopped and stopped[0] == signal.SIGTERM:
+            raise click.exceptions.Exit(128 + stopped[0]) from None
+        raise
+
+
+def plural(count: int, what: str, several: str = "") -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
