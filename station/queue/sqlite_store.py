@@ -26,6 +26,7 @@ from dulcet.station.queue.queue_schema import (
     INSTANCE_COLUMNS,
     JOB_COLUMNS,
     OVER_VALUES,
+    REMOVING,
     VISIBLE,
     instance_of,
     job_of,
@@ -170,7 +171,7 @@ class SQLiteJobStore(SQLiteRuns, SQLiteRequests):
 
     def paths_in_use(self, paths: Iterable[str]) -> set[str]:
         """See `JobStore`."""
-        over = ", ".join(map(repr, OVER_VALUES))
+        over = ", ".join(map(repr, (*OVER_VALUES, REMOVING)))
         statement = (
             "SELECT 1 FROM instance JOIN job ON job.id = instance.job WHERE instance.path = ?"
             f" AND instance.state = 'pending' AND job.state NOT IN ({over}) LIMIT 1"
