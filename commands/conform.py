@@ -1,5 +1,7 @@
 """`dulcet conform`: test a DICOM product clause by clause."""
 
+import shlex
+import shutil
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -20,9 +22,10 @@ from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.reception import Invitation
 from dulcet.conformance.kit.runner import Conditions
 from dulcet.conformance.kit.scu_session import Listening, test_requestor, title_of
-from dulcet.conformance.kit.session import Selection, test_acceptor, unknown_prefixes
+from dulcet.conformance.kit.session import Selection, names_of, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError
 from dulcet.station.book.own_address import is_loopback
+from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.terminal import has_colour
 
 DEFAULT_PARALLEL = 8
@@ -98,7 +101,7 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
     product = _product(peer, declaration, options)
     _refuse_strangers(product.host, options["i_own_this_system"])
-    reporter = Reporter(options)
+    reporter = Reporter(options, "scp")
     conditions = _conditions(declaration, options)
     try:
         run = trio.run(test_acceptor, product, declaration, conditions, selection, reporter.progress)
@@ -164,7 +167,7 @@ def scu(**options: Any) -> int:
     if options["list_only"]:
         return _list(catalogue.in_order(cases), selection, options["from_port"] or 0)
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
-    reporter = Reporter(options)
+    reporter = Reporter(options, "scu")
     run = trio.run(
         test_requestor,
         _invitation(declaration, options),
@@ -188,10 +191,7 @@ def _invitation(declaration: Declaration, options: dict[str, Any]) -> Invitation
         commands[activity] = command
         if activity not in does:
             does.append(activity)
-        try:
-            command.format(host="", port=0, aet="")
-        except (KeyError, IndexError, ValueError):
-            raise click.UsageError(f"{text!r}: only {{host}}, {{port}} and {{aet}} stand for something") from None
+        _check_command(text, command)
     return Invitation(
         commands=commands,
         does=tuple(does or ["echo"]),
@@ -199,6 +199,19 @@ def _invitation(declaration: Declaration, options: dict[str, Any]) -> Invitation
         ae_title=options["aet"],
         exit_code_tells=options["exit_code_tells"],
     )
+
+
+def _check_command(text: str, command: str) -> None:
+    try:
+        words = [word.format(host="", port=0, aet="") for word in shlex.split(command)]
+    except (KeyError, IndexError, AttributeError):
+        raise click.UsageError(f"{text!r}: only {{host}}, {{port}} and {{aet}} stand for something") from None
+    except ValueError as error:
+        raise click.UsageError(f"{text!r} is no command: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise click.UsageError(
+            f"{text!r}: there is no program {words[0] if words else ''!r}; DOES= is one of {', '.join(ACTIVITIES)}"
+        )
 
 
 @conform.command()
@@ -231,7 +244,10 @@ def _selection(options: dict[str, Any]) -> Selection:
 
 def _check_selection(selection: Selection, cases: Sequence[Case]) -> None:
     for prefix in unknown_prefixes(selection, cases):
-        raise click.UsageError(f"no case and no group is called {prefix!r}; --list shows them")
+        near = did_you_mean(prefix, names_of(cases))
+        raise click.UsageError(f"no case and no group is called {prefix!r}{near or '; --list shows them'}")
+    if not any(selection.wants(case) for case in cases):
+        raise click.UsageError("no case is left of what --case, --without and --level choose")
 
 
 def _list(cases: Sequence[Case], selection: Selection, from_port: int | None = None) -> int:

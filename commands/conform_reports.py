@@ -1,26 +1,30 @@
 """What `dulcet conform` shows while it runs and writes when it is done."""
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dulcet.conformance.kit import document, report_matrix, report_terminal
+from dulcet.conformance.kit import catalogue, document, report_matrix, report_terminal
 from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.configuration import read_waivers
 from dulcet.conformance.kit.report_html import to_html
 from dulcet.conformance.kit.report_junit import to_junit
 from dulcet.conformance.kit.report_markdown import to_markdown
 from dulcet.conformance.kit.result import CaseResult, Run
-from dulcet.errors import ConfigurationError
+from dulcet.errors import ConfigurationError, PeerUnavailableError
+from dulcet.escape import quote
+from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.terminal import has_colour, moves_cursor
 
 EXIT_FAILED = 1
+_FILES = ("output", "junit", "markdown", "html")
 _ABOUT_OTHER_CASES = (
     *("--case", "--without", "--level", "--waivers", "--baseline"),
     *("--output", "--junit", "--markdown", "--html", "--pcap-dir"),
@@ -31,10 +35,15 @@ _ABOUT_OUTPUT = ("--json", "-v", "-vv", "--verbose", "-q", "--quiet", "--strict"
 class Reporter:
     """Shows the progress, then writes what was asked for and says how it ended."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], side: str) -> None:
+        """`side` is `scp` or `scu`. Raises ConfigurationError, NoInputError for files that can't be used."""
         self.options = options
         self.waivers = read_waivers(options["waivers"]) if options["waivers"] else {}
         self.baseline = document.load(options["baseline"]) if options["baseline"] else None
+        _check_waivers(options["waivers"], self.waivers)
+        if self.baseline is not None and self.baseline["side"] != side:
+            raise ConfigurationError(f"the baseline is of `conform {self.baseline['side']}`, this is `conform {side}`")
+        _check_places(options)
         self.colour = has_colour(sys.stdout)
         self.shows_progress = moves_cursor(sys.stderr) and not options["quiet"]
 
@@ -58,6 +67,9 @@ class Reporter:
             _compare(made, self.baseline)
         write_reports(made, self.options, run)
         self._show(made)
+        if run.side == "scu" and not any(result.findings.wires for result in run.results):
+            click.echo("dulcet: no product connected to the kit", err=True)
+            return PeerUnavailableError.exit_code
         failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
         return EXIT_FAILED if failed or made["summary"]["died_in"] else 0
 
@@ -90,13 +102,55 @@ def _without_selection(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
+def _check_waivers(path: Path, waivers: Mapping[str, str]) -> None:
+    """A waiver for a case that there is not would excuse nothing, and nobody would notice."""
+    known = {case.id for case in catalogue.all_cases()}
+    for case_id in waivers:
+        if case_id not in known:
+            hint = did_you_mean(case_id, known)
+            raise ConfigurationError(f"{quote(str(path))}: no case is called {quote(case_id)}{hint}")
+
+
+def _check_places(options: dict[str, Any]) -> None:
+    """A run takes minutes: whether its reports can be written is looked at before."""
+    for name in _FILES:
+        path = options.get(name)
+        if path is None:
+            continue
+        if path.is_dir():
+            raise ConfigurationError(f"{path} can't be written: it is a directory")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            reason = "no permission" if path.parent.is_dir() else f"there is no directory {path.parent}"
+            raise ConfigurationError(f"{path} can't be written: {reason}")
+    directory = options.get("pcap_dir")
+    if directory is not None and directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"{directory} can't be written: it is no directory")
+
+
 def _compare(made: document.Document, baseline: document.Document) -> None:
     before = {case["id"]: case["verdict"] for case in baseline["cases"]}
     for case in made["cases"]:
         case["baseline"] = before.get(case["id"])
+    observed = baseline["product"]["observed"]
+    made["baseline"] = {
+        "address": baseline["product"]["address"],
+        "implementation_version_name": observed["implementation_version_name"],
+        "is_of_this_product": _identity(baseline) == _identity(made),
+        "started": baseline["started"],
+        "compared": sum(case["baseline"] is not None for case in made["cases"]),
+    }
     changed = [case for case in made["cases"] if case["baseline"] not in (None, case["verdict"])]
     made["newly_failing"] = [case["id"] for case in changed if case["verdict"] == "FAIL"]
     made["newly_passing"] = [case["id"] for case in changed if case["verdict"] == "PASS"]
+
+
+def _identity(made: document.Document) -> tuple[object, ...]:
+    """What tells one product and version from another; a product may be tested at another address."""
+    product = made["product"]
+    declared = product["declared"]
+    title = product["address"].partition("@")[0]
+    name = product["observed"]["implementation_version_name"]
+    return title, name, declared.get("vendor"), declared.get("version")
 
 
 def write_reports(made: document.Document, options: dict[str, Any], run: Run | None = None) -> None:

@@ -80,6 +80,13 @@ def requestor_checks() -> tuple[PassiveCheck, ...]:
     )
 
 
+@cache
+def all_cases() -> tuple[Case, ...]:
+    """Of either side, played or looked at in passing."""
+    checks = (*acceptor_checks(), *requestor_checks())
+    return (*acceptor_cases(), *requestor_cases(), *(check.case for check in checks))
+
+
 def in_order(cases: Sequence[Case]) -> list[Case]:
     """By group, in the order of the catalogue."""
     return sorted(cases, key=lambda case: _GROUPS.index(case.group) if case.group in _GROUPS else 99)

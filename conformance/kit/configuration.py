@@ -37,6 +37,7 @@ from dulcet.conformance.kit.product import CLAIM_NAMES
 from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.escape import quote
 
+MAX_ARTIM, MAX_PORT = 3600, 65535
 ACTIVITIES = ("echo", "store", "find", "find-cancel", "get", "move", "tls")
 
 _TABLES: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
@@ -93,6 +94,7 @@ def read_declaration(path: Path) -> Declaration:
     for name, table in tables.items():
         _check_table(path, name, table)
     product, move, scu = (tables.get(name, {}) for name in ("product", "move", "scu"))
+    _check_values(path, product, tables.get("credentials", {}), move)
     return Declaration(
         vendor=product.get("vendor", ""),
         version=product.get("version", ""),
@@ -120,6 +122,20 @@ def _check_table(path: Path, name: str, table: Any) -> None:
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             kind = expected.__name__ if isinstance(expected, type) else "number"
             raise ConfigurationError(f"{quote(str(path))}: {name}.{key} should be a {kind}")
+
+
+def _check_values(path: Path, product: dict[str, Any], credentials: dict[str, Any], move: dict[str, Any]) -> None:
+    """What a table must have if it is there, and numbers that can be."""
+    if not 0 < product.get("artim", 1) <= MAX_ARTIM:
+        raise ConfigurationError(f"{quote(str(path))}: product.artim is more than 0 and up to {MAX_ARTIM} seconds")
+    for prefix in ("", "wrong_"):
+        if f"{prefix}password" in credentials and f"{prefix}user" not in credentials:
+            raise ConfigurationError(f"{quote(str(path))}: credentials.{prefix}password needs {prefix}user")
+    missing = [key for key in _TABLES["move"] if move and key not in move]
+    if missing:
+        raise ConfigurationError(f"{quote(str(path))}: [move] needs {' and '.join(missing)} too")
+    if not 1 <= move.get("port", 1) <= MAX_PORT:
+        raise ConfigurationError(f"{quote(str(path))}: move.port is from 1 to {MAX_PORT}")
 
 
 def _words(path: Path, key: str, given: list[Any], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,7 +166,11 @@ def _identity(credentials: dict[str, Any], prefix: str) -> tuple[bytes, ...]:
 def read_waivers(path: Path) -> dict[str, str]:
     """Case id -> reason, from `[[waiver]]` tables with `id`, `reason` and `date`. NoInputError, ConfigurationError."""
     waivers = {}
-    for waiver in _toml(path, _read(path)).get("waiver", []):
+    tables = _toml(path, _read(path))
+    for name in tables:
+        if name != "waiver" or not isinstance(tables[name], list):
+            raise ConfigurationError(f"{quote(str(path))}: {quote(name)}: a file of waivers has [[waiver]] tables only")
+    for waiver in tables.get("waiver", []):
         if not isinstance(waiver, dict) or not waiver.get("id") or not waiver.get("reason"):
             raise ConfigurationError(f"{quote(str(path))}: a [[waiver]] has an id and a reason, and should have a date")
         date = f" ({waiver['date']})" if waiver.get("date") else ""

@@ -20,6 +20,8 @@ SCHEMA_VERSION = 1
 SHOWN_OCTETS = 1024  # of each PDU
 SHOWN_PDUS = 60  # of each case
 
+_NEEDED = ("kit", "side", "started", "seconds", "command_line", "product", "summary", "cases")
+
 Document = dict[str, Any]
 
 
@@ -195,4 +197,7 @@ def load(path: Path) -> Document:
         what = "is no result of `dulcet conform`" if version is None else f"has schema {version}, not {SCHEMA_VERSION}"
         raise ConfigurationError(f"{quote(str(path))} {what}")
     assert isinstance(document, dict)
+    missing = [key for key in _NEEDED if key not in document]
+    if missing:
+        raise ConfigurationError(f"{quote(str(path))} is no whole result: {', '.join(missing)} missing")
     return document

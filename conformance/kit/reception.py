@@ -73,7 +73,8 @@ class Reception:
         try:
             listeners = await trio.open_tcp_listeners(port, host=self.invitation.host)
         except OSError as error:
-            raise ConfigurationError(f"port {port} can't be listened on: {error.strerror or error}") from None
+            where = f"{self.invitation.host}:{port}"
+            raise ConfigurationError(f"{where} can't be listened on: {error.strerror or error}") from None
         bound: int = listeners[0].socket.getsockname()[1]
         self._nursery.start_soon(trio.serve_listeners, self._take, listeners)
         await self.start(bound, ae_title)

@@ -9,6 +9,7 @@ from dulcet.conformance.kit.result import CaseResult
 VERDICTS = ("PASS", "WARN", "FAIL", "INCONCLUSIVE", "SKIP", "WAIVED")
 SHOWN_OCTETS = 256  # of a PDU
 _INDENT = " " * 25
+_UNDECIDED = {"SKIP": "skipped", "INCONCLUSIVE": "inconclusive"}
 _COLOURS = {"PASS": "32", "WARN": "33", "FAIL": "31;1", "INCONCLUSIVE": "35", "SKIP": "2", "WAIVED": "36"}
 
 
@@ -40,7 +41,8 @@ def lines(document: Document, *, colour: bool = False, verbose: int = 0) -> Iter
 def _head(document: Document) -> Iterable[str]:
     product = document["product"]
     observed = product["observed"]
-    yield f"Conformance of {product['address']} as {'acceptor' if document['side'] == 'scp' else 'requestor'}"
+    part = "acceptor" if document["side"] == "scp" else "requestor"
+    yield f"Conformance of {product['address'] or 'a product that did not connect'} as {part}"
     name = observed["implementation_version_name"] or observed["implementation_class_uid"]
     if name:
         limit = observed["maximum_length_received"]
@@ -93,8 +95,11 @@ def _table(document: Document) -> Iterable[str]:
 def conclusion(document: Document) -> Iterable[str]:
     """What it comes to, in a sentence or two."""
     counted = document["summary"]
-    required = counted["required_failures"]
-    if required:
+    required, decided = counted["required_failures"], _decided(counted["verdicts"])
+    if not decided:
+        words = (f"{count} {_UNDECIDED[word]}" for word, count in counted["verdicts"].items())
+        yield f"Nothing was decided ({', '.join(words)}), in {document['seconds']:.0f} s."
+    elif required:
         yield f"{required} required case{'s' if required != 1 else ''} failed, in {document['seconds']:.0f} s."
     else:
         yield f"No required case failed, in {document['seconds']:.0f} s."
@@ -102,6 +107,22 @@ def conclusion(document: Document) -> Iterable[str]:
         suspects = " or ".join(counted["died_in"])
         yield f"The product stopped answering for good in {suspects}; --parallel 1 tells in which."
     yield "PASS means that no deviation was observed; it is no certificate."
-    for word in ("newly_failing", "newly_passing"):
-        if document.get(word):
-            yield f"{word.replace('_', ' ').capitalize()}: {', '.join(document[word])}"
+    if "baseline" in document:
+        yield from _compared(document)
+
+
+def _decided(verdicts: dict[str, int]) -> int:
+    return sum(count for word, count in verdicts.items() if word not in _UNDECIDED)
+
+
+def _compared(document: Document) -> Iterable[str]:
+    baseline = document["baseline"]
+    name = " ".join(word for word in (baseline["address"], baseline["implementation_version_name"]) if word)
+    other = "" if baseline["is_of_this_product"] else " (another product or version)"
+    cases = f"{baseline['compared']} case{'s' if baseline['compared'] != 1 else ''} compared"
+    newly = [word for word in ("newly_failing", "newly_passing") if document[word]]
+    if not newly:
+        cases = f"{cases}, none newly failing or passing" if baseline["compared"] else "it has no case of this run"
+    yield f"Baseline: {name}, {baseline['started'][:10]}{other}: {cases}."
+    for word in newly:
+        yield f"{word.replace('_', ' ').capitalize()}: {', '.join(document[word])}"

@@ -114,6 +114,8 @@ class _Runner:
         self.total = total
         self.results: dict[str, CaseResult] = {}
         self.finished = 0
+        self.fault: ConfigurationError | None = None
+        """Why no case can be played."""
 
     async def run(self, cases: Sequence[Case], parallel: int) -> list[CaseResult]:
         playable = []
@@ -125,6 +127,8 @@ class _Runner:
                 playable.append(case)
         if self.invitation.commands:
             await self._with_command(playable, parallel)
+            if self.fault is not None:
+                raise self.fault
         else:
             await _Doors(self, playable).run()
         for case in playable:
@@ -140,7 +144,8 @@ class _Runner:
                 nursery.start_soon(self._first, case)
             await at_once(quick, parallel, self._first)
         await at_once([case for case in cases if case.load], 1, self._first)
-        await at_once([case for case in cases if self._needs_confirmation(case)], 1, self._again)
+        if self.fault is None:
+            await at_once([case for case in cases if self._needs_confirmation(case)], 1, self._again)
 
     def _needs_confirmation(self, case: Case) -> bool:
         result = self.results[case.id]
@@ -151,7 +156,13 @@ class _Runner:
         return self.conditions.confirm and doubtful and not waited
 
     async def _first(self, case: Case) -> None:
-        result = await play(case, self.invitation, self.conditions.patience)
+        if self.fault is not None:
+            return
+        try:
+            result = await play(case, self.invitation, self.conditions.patience)
+        except ConfigurationError as error:
+            self.fault = error
+            return
         self.results[case.id] = result
         if not self._needs_confirmation(case):
             self.done(result)
@@ -245,7 +256,8 @@ class _Doors:
             try:
                 listeners += await trio.open_tcp_listeners(port, host=self.runner.invitation.host)
             except OSError as error:
-                raise ConfigurationError(f"port {port} can't be listened on: {error.strerror or error}") from None
+                where = f"{self.runner.invitation.host}:{port}"
+                raise ConfigurationError(f"{where} can't be listened on: {error.strerror or error}") from None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, self._connected, listeners)
             await self._wait(listening.idle_seconds)

@@ -51,6 +51,12 @@ def unknown_prefixes(selection: Selection, cases: Sequence[Case]) -> list[str]:
     ]
 
 
+def names_of(cases: Sequence[Case]) -> set[str]:
+    """The ids of cases, and of the groups that they are in."""
+    parts = [case.id.split(".") for case in cases]
+    return {".".join(words[:length]) for words in parts for length in range(1, len(words) + 1)}
+
+
 async def test_acceptor(
     product: Product, declaration: Declaration, conditions: Conditions, selection: Selection, progress: Progress
 ) -> Run:

@@ -1,5 +1,6 @@
 """The kit connects: one case against a product that is an acceptor."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,11 +88,7 @@ class Visit:
             with trio.fail_after(CONNECT_SECONDS):
                 stream: trio.abc.Stream = await trio.open_tcp_stream(product.host, product.port)
                 if product.tls is not None:
-                    secure = trio.SSLStream(
-                        stream, product.tls, server_hostname=product.tls_name or product.host, https_compatible=True
-                    )
-                    await secure.do_handshake()
-                    stream = secure
+                    stream = await self._secured(stream, product.tls)
         except (OSError, trio.BrokenResourceError) as error:
             raise PeerUnavailableError(f"{product.host}:{product.port} can't be reached: {error}") from None
         except trio.TooSlowError:
@@ -99,6 +96,17 @@ class Visit:
                 f"{product.host}:{product.port} did not take a connection within {CONNECT_SECONDS:g} s"
             ) from None
         return self.adopt(stream, judged=judged)
+
+    async def _secured(self, stream: trio.abc.Stream, context: ssl.SSLContext) -> trio.abc.Stream:
+        product = self.product
+        name = product.tls_name or product.host
+        secure = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
+        try:
+            await secure.do_handshake()
+        except trio.BrokenResourceError as error:
+            why = f"{product.host}:{product.port} took the connection, and the TLS handshake failed"
+            raise PeerUnavailableError(f"{why}: {error.__cause__ or error}") from None
+        return secure
 
     def adopt(self, stream: trio.abc.Stream, *, judged: bool = True, kit_connected: bool = True) -> RawPeer:
         """Read from a connection, whoever opened it."""

@@ -103,7 +103,13 @@ def test_a_document_is_read_back_as_it_was(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [("{", "no JSON"), ("{}", "no result"), ('{"dulcet_conformance": 99}', "schema 99")]
+    ("text", "error"),
+    [
+        ("{", "no JSON"),
+        ("{}", "no result"),
+        ('{"dulcet_conformance": 99}', "schema 99"),
+        ('{"dulcet_conformance": 1, "side": "scp"}', "no whole result: kit, started"),
+    ],
 )
 def test_what_is_no_result_says_so(text, error, tmp_path):
     path = tmp_path / "result.json"
@@ -227,6 +233,22 @@ def test_a_wrong_configuration_is_explained(text, error, tmp_path):
         read_declaration(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('[move]\ndestination = "KIT"\n', "needs port"),
+        ('[move]\ndestination = "KIT"\nport = 70000\n', "1 to 65535"),
+        ("[product]\nartim = 0\n", "more than 0"),
+        ('[credentials]\nuser = "lab"\nwrong_password = "x"\n', "wrong_password needs wrong_user"),
+    ],
+)
+def test_values_that_can_t_be(text, error, tmp_path):
+    path = tmp_path / "kit.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=error):
+        read_declaration(path)
+
+
 def test_waivers_have_reasons(tmp_path):
     path = tmp_path / "waivers.toml"
     path.write_text('[[waiver]]\nid = "ul.test.bad"\nreason = "known"\ndate = 2026-01-01\n')
@@ -234,6 +256,10 @@ def test_waivers_have_reasons(tmp_path):
     path.write_text('[[waiver]]\nid = "ul.test.bad"\n')
     with pytest.raises(ConfigurationError, match="reason"):
         read_waivers(path)
+    for wrong in ("waiver = 3", '[[waivers]]\nid = "ul.test.bad"\nreason = "known"\n'):
+        path.write_text(wrong)
+        with pytest.raises(ConfigurationError, match="only"):
+            read_waivers(path)
     with pytest.raises(NoInputError):
         read_waivers(tmp_path / "none.toml")
 
@@ -247,13 +273,61 @@ def test_waivers_have_reasons(tmp_path):
         (["conform", "scp", "A@127.0.0.1:1", "--case", "ul.nothing"], 2),
         (["conform", "scp", "A@192.0.2.1:104"], 2),
         (["conform", "scp", "A@127.0.0.1:1"], 69),
+        (["conform", "scp", "A@127.0.0.1:1", "--case", "dimse.echo", "--without", "dimse"], 2),
+        (["conform", "scp", "A@127.0.0.1:1", "--output", "/nonexistent/result.json"], 78),
+        (["conform", "scp", "A@127.0.0.1:1", "--html", "/"], 78),
+        (["conform", "scp", "A@127.0.0.1:1", "--pcap-dir", "/dev/null"], 78),
         (["conform", "scu", "--exec", "echoscu {nothing}"], 2),
+        (["conform", "scu", "--exec", "nonexistent-program {host}"], 2),
+        (["conform", "scu", "--exec", "true '{host}"], 2),
+        (["conform", "scu", "--exec", ""], 2),
         (["conform", "report", "/nonexistent.json"], 66),
     ],
 )
 def test_the_exit_code_tells(arguments, code, capsys):
     assert dulcet(arguments) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_name_that_is_none_gets_the_nearest(capsys):
+    assert dulcet(["conform", "scp", "--list", "--case", "ul.asoc.rq.rsv"]) == 2
+    assert "did you mean 'ul.assoc.rq.rsv'" in capsys.readouterr().err
+
+
+def test_a_waiver_for_no_case_is_refused(tmp_path, capsys):
+    path = tmp_path / "waivers.toml"
+    path.write_text('[[waiver]]\nid = "ul.assoc.rq.rsv.43-75"\nreason = "known"\n')
+    assert dulcet(["conform", "scp", "A@127.0.0.1:1", "--waivers", str(path)]) == 78
+    assert "no case is called ul.assoc.rq.rsv.43-75; did you mean 'ul.assoc.rq.rsv.43-74'" in capsys.readouterr().err
+
+
+def test_a_baseline_of_the_other_part_is_refused(made, tmp_path, capsys):
+    path = tmp_path / "baseline.json"
+    path.write_text(document.dump(made))
+    assert dulcet(["conform", "scu", "--exec", "true", "--baseline", str(path)]) == 78
+    assert "the baseline is of `conform scp`, this is `conform scu`" in capsys.readouterr().err
+
+
+def test_a_baseline_says_whose_it_is(made):
+    before = {"address": "A@127.0.0.1:1", "implementation_version_name": "A_1", "started": "2026-01-02T03:04:05"}
+    before |= {"is_of_this_product": False, "compared": 2}
+    compared = {**made, "baseline": before, "newly_failing": [], "newly_passing": []}
+    sentence = "Baseline: A@127.0.0.1:1 A_1, 2026-01-02 (another product or version): 2 cases compared, none newly"
+    assert any(line.startswith(sentence) for line in report_terminal.conclusion(compared))
+    compared["newly_failing"] = ["ul.test.bad"]
+    assert list(report_terminal.conclusion(compared))[-1] == "Newly failing: ul.test.bad"
+
+
+def test_a_run_that_decided_nothing_says_so(made):
+    nothing = {**made["summary"], "verdicts": {"SKIP": 3, "INCONCLUSIVE": 1}, "required_failures": 0}
+    lines = list(report_terminal.conclusion({**made, "summary": nothing}))
+    assert lines[0].startswith("Nothing was decided (3 skipped, 1 inconclusive)")
+
+
+def test_where_nothing_connects_the_product_is_not_available(tmp_path, capsys):
+    arguments = ["--port", "0", "--wait", "1", "--case", "dimse.echo.r.basic", "--quiet"]
+    assert dulcet(["conform", "scu", *arguments]) == 69
+    assert "no product connected" in capsys.readouterr().err
 
 
 def test_reports_are_made_of_a_result(made, tmp_path, capsys):
