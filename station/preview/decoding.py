@@ -82,6 +82,9 @@ class Decoder:
                 reason = ""
             except GarbageError:
                 answer, reason = None, "its decoder answered with something that is no picture"
+            except BaseException:  # Ctrl-C: what it answers now would be taken for the answer to the next
+                self.close()
+                raise
         if answer is not None and not deadline.is_over:
             return answer
         code = self.close()

@@ -56,16 +56,16 @@ def test_a_fault_costs_one_tile(faulty_command, fault, kind, reason):
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("sleep", "it took more than 0.5 s to decode"),
-        ("work", "it took more than 0.5 s to decode"),
+        ("sleep", "it took more than 2 s to decode"),
+        ("work", "it took more than 2 s to decode"),
     ],
 )
 def test_one_that_does_not_end_is_ended(faulty_command, fault, reason):
     started = time.monotonic()
-    problem, after = run([fault, "good"], faulty_command, DecoderLimits(seconds=0.5, memory_octets=512 << 20))
+    problem, after = run([fault, "good"], faulty_command, DecoderLimits(seconds=2, memory_octets=512 << 20))
     assert problem.reason == reason
     assert isinstance(after, Picture)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.skipif(os.name == "nt", reason="RLIMIT_CPU")
@@ -170,6 +170,20 @@ def test_one_that_was_ended_from_outside_is_started_again(faulty_command):
         assert isinstance(decoder.preview(Image("good"), PreviewOptions()), Picture)
         decoder._process.kill()
         decoder._process.wait()
+        assert isinstance(decoder.preview(Image("good"), PreviewOptions()), Picture)
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(faulty_command, monkeypatch):
+    from dulcet.station.preview import decoding
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with Decoder(LIMITS, faulty_command) as decoder:
+        with monkeypatch.context() as patch:
+            patch.setattr(decoding, "read_answer", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                decoder.preview(Image("sleep"), PreviewOptions())
         assert isinstance(decoder.preview(Image("good"), PreviewOptions()), Picture)
 
 

@@ -133,8 +133,8 @@ def element(number: int, vr: bytes, value: bytes) -> bytes:
 
 
 def rle_bomb() -> bytes:
-    """A segment of 500 MB of literal zeros in as few octets as there can be: 128 for 2."""
-    return struct.pack("<16I", 2, 64, 64 + 8_000_000, *[0] * 13) + b"\x81\x00" * 4_000_000
+    """A segment of 128 MB of zeros in as few octets as there can be, 128 for 2; and none after it."""
+    return struct.pack("<16I", 2, 64, 64 + 2_000_000, *[0] * 13) + b"\x81\x00" * 1_000_000
 
 
 def test_offset_tables_that_lead_nowhere(make_file, shown, codestream):
