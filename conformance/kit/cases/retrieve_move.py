@@ -109,6 +109,9 @@ async def move(
 
 
 async def _unknown_destination(visit: Visit) -> Outcome:
+    """Something matches, where the product stores: of nothing to move an SCP may say so, whatever the destination."""
+    if visit.product.has("storage"):
+        await ensure_stored(visit, QUERY_IMAGES)
     association = await associate_for_move(visit)
     moved = await run_move(association, "NOSUCHAE", retrieve_identifier())
     if moved.final is not None and moved.final.data is not None:
