@@ -124,6 +124,8 @@ def _archive(options: dict[str, Any]) -> ArchiveSettings:
         worklist=options["worklist"],
         max_matches=options["max_matches"],
         max_suboperations=options["max_suboperations"],
+        keep_days=options["keep_days"],
+        keep_octets=options["keep_octets"],
     )
 
 

@@ -85,6 +85,8 @@ GROUPS: dict[str, tuple[Callable[[Any], Any], ...]] = {
         click.option(
             "--min-free", type=Octets(), help="Free space below which objects are refused. [default: 2 %, at least 1G]"
         ),
+        click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Remove series that came before."),
+        click.option("--keep-octets", type=Octets(), metavar="SIZE", help="Remove the oldest series beyond so much."),
         click.option("--lenient-uid", is_flag=True, help="Take UIDs with leading zeros in their components."),
     ),
     "What it answers besides": (

@@ -1,9 +1,10 @@
-"""What `serve --query` and `serve --worklist` add to a storage SCP: their operations, and what they run beside it.
+"""What `serve --query`, `--worklist` and `--keep-days` add to a storage SCP: operations, and what runs beside it.
 
 Imported only when asked for: a plain storage SCP needs neither SQLite nor pydicom.
 """
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -32,6 +33,9 @@ from dulcet.station.archive.keeping import VaultArchive
 from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.worklist_folder import WorklistFolder
 
+if TYPE_CHECKING:
+    from dulcet.station.vault.retention import Retention
+
 IDENTIFIER_SYNTAXES = frozenset({EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN})
 """Of identifiers and information; Big Endian is retired, and nobody offers it alone."""
 
@@ -48,6 +52,7 @@ class ArchiveServices:
         self._tell = tell
         self._archive: VaultArchive | None = None
         self._commitments: Commitments | None = None
+        self._retention = _retention(settings, storage, tell) if settings.removes and is_first else None
         self._destinations: Destinations | None = None
         if settings.query:
             self._add_archive(settings, storage, ae_title, tell, is_first)
@@ -79,7 +84,7 @@ class ArchiveServices:
     async def run(self) -> None:
         """What goes on beside the associations, until cancelled."""
         async with trio.open_nursery() as nursery:
-            for service in (self._archive, self._commitments):
+            for service in (self._archive, self._commitments, self._retention):
                 if service is not None:
                     nursery.start_soon(service.run)
 
@@ -141,6 +146,13 @@ class ArchiveServices:
         others = self.operations.get(CFindRQ)
         self.operations[CFindRQ] = operation if others is None else _either(operation, others)
         self.abstract_syntaxes.add(MODALITY_WORKLIST)
+
+
+def _retention(settings: ArchiveSettings, storage: StorageOptions, tell: Tell) -> "Retention":
+    from dulcet.station.vault.retention import Keep, Retention
+
+    keep = Keep(days=settings.keep_days, octets=settings.keep_octets)
+    return Retention(storage.directory.absolute(), keep, tell)
 
 
 def _query_limits(settings: ArchiveSettings) -> QueryLimits:

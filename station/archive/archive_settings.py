@@ -20,8 +20,17 @@ class ArchiveSettings:
     """Of matching, for one C-FIND."""
     max_suboperations: int = 65_535
     """Of one C-MOVE or C-GET."""
+    keep_days: float | None = None
+    """Series that arrived longer ago are removed; None: never."""
+    keep_octets: int | None = None
+    """Beyond so many the oldest series are removed; None: never."""
 
     @property
     def is_wanted(self) -> bool:
         """Whether there is anything beside C-STORE."""
-        return self.query or self.worklist is not None
+        return self.query or self.worklist is not None or self.removes
+
+    @property
+    def removes(self) -> bool:
+        """Whether series are ever to go."""
+        return self.keep_days is not None or self.keep_octets is not None
