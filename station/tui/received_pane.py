@@ -27,6 +27,9 @@ MAX_SERIES = 100  # shown; the newest
 MAX_PICTURES = 50  # kept, of some 64 kB each
 POLL_SECONDS = 1.0
 DWELL_SECONDS = 0.15  # that the cursor rests on a series before its picture is made
+INDEX_SECONDS = 2.0  # between two looks through the directory
+MAX_WORDS = 5_000  # of a command line: files for one job
+EXIT_PARTLY_FAILED = 1
 NANO = 1_000_000_000
 
 _COLUMNS = (
@@ -62,6 +65,8 @@ class ReceivedPane(Pane):
         super().__init__(id="received-pane")
         self._received: dict[str, Series] = {}
         self._version: Hashable = self  # differs from every version
+        self._indexed: Hashable = ()
+        self._is_indexing = False
         self._is_reading = False
         self._fault = ""
         self._offered: Sequence[Node] = ()
@@ -103,9 +108,9 @@ class ReceivedPane(Pane):
     async def _read(self) -> None:
         vault, before = self.station.sources.vault, self._version
 
-        def read() -> tuple[Hashable, Sequence[Series] | None]:
-            version = vault.version()
-            return (version, None) if version == before else (version, vault.series(MAX_SERIES))
+        def read() -> tuple[Hashable, Sequence[Series] | None, Hashable]:
+            contents, version = vault.contents(), vault.version()
+            return version, None if version == before else vault.series(MAX_SERIES), contents
 
         try:
             found, fault = await beside(read)
@@ -116,12 +121,28 @@ class ReceivedPane(Pane):
                 self.say(fault, is_error=True)
             self._fault = fault
             return
-        self._version = found[0]
+        if self._fault:
+            self.say("")
+        self._version, self._fault = found[0], ""
         if found[1] is not None:
             self._show(found[1])
-        elif self._fault:
-            self.say("")
-        self._fault = ""
+        if found[2] and found[2] != self._indexed and not self._is_indexing:
+            self._is_indexing = True
+            self._bring_up_to_date(found[2])
+
+    @work(group="index")
+    async def _bring_up_to_date(self, contents: Hashable) -> None:
+        """Have the index brought up to date: files came or went since that was done."""
+        self._indexed = contents
+        try:
+            where = str(self.station.sources.directory)
+            answer = await self.station.sources.commands.run("index", "--quiet", "--", where)
+            if answer.code not in (0, EXIT_PARTLY_FAILED):
+                self.say_how(answer, "")
+            self.look()
+            await asyncio.sleep(INDEX_SECONDS)
+        finally:
+            self._is_indexing = False
 
     def _show(self, series: Sequence[Series]) -> None:
         self._received = {each.series_instance_uid: each for each in series}
@@ -146,7 +167,7 @@ class ReceivedPane(Pane):
     def action_again(self) -> None:
         """Look now."""
         self._pictures.clear()
-        self._version = self
+        self._version, self._indexed = self, ()
         self.look()
 
     @work(group="preview", exclusive=True)
@@ -162,8 +183,8 @@ class ReceivedPane(Pane):
             sources = self.station.sources
 
             def make() -> Picture | Problem | None:
-                path = sources.vault.image(series.series_instance_uid)
-                return None if path is None else sources.pictures.picture(path)
+                files = sources.vault.files(series.series_instance_uid)
+                return sources.pictures.picture(files[len(files) // 2]) if files else None
 
             found, fault = await beside(make)
             if found is None:
@@ -207,9 +228,24 @@ class ReceivedPane(Pane):
 
         def answered(wanted: tuple[str, str] | None) -> None:
             if wanted is not None:
-                self._act("queueing ...", f"queued for {wanted[0]}", "send", "--to", *wanted)
+                self._forward(*wanted)
 
         self.app.push_screen(SendForm(self._offered, series.series_instance_uid, _caption(series)), answered)
+
+    @work(group="act")
+    async def _forward(self, node: str, uid: str) -> None:
+        sources = self.station.sources
+        files, fault = await beside(lambda: sources.vault.files(uid))
+        words = [str(file.absolute()) for file in files or ()]
+        if not words:
+            self.say(fault or "no file of it is there any more", is_error=True)
+            return
+        for start in range(0, len(words), MAX_WORDS):
+            batch = words[start : start + MAX_WORDS]
+            answer = await sources.commands.run("send", "--queue", "--json", "--", node, *batch)
+            self.say_how(answer, f"queued for {node}: {count(len(words), 'file')}")
+            if answer.code:
+                return
 
     def action_remove(self) -> None:
         """From this machine, when that is what is wanted."""

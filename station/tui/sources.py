@@ -4,6 +4,7 @@ Everything that reads is synchronous and is called in threads. What goes wrong i
 OSError, and becomes a sentence on the screen.
 """
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -75,8 +76,11 @@ class Vault(Protocol):
     def series(self, limit: int) -> Sequence[Series]:
         """What arrived last comes first."""
 
-    def image(self, series_instance_uid: str) -> Path | None:
-        """A file in the middle of a series, for a preview; None when it has none any more."""
+    def files(self, series_instance_uid: str) -> Sequence[Path]:
+        """The files of a series, by instance number."""
+
+    def contents(self) -> Hashable:
+        """Differs from what it was when files came or went since, whatever the index says; false without a vault."""
 
     def close(self) -> None:
         """Let go of it. Harmless when repeated."""
@@ -199,12 +203,17 @@ class IndexVault:
         index = self._opened()
         return () if index is None else index.series(Wanted(), limit)
 
-    def image(self, series_instance_uid: str) -> Path | None:
+    def files(self, series_instance_uid: str) -> Sequence[Path]:
         index = self._opened()
-        found = (
-            [] if index is None else [each for each in index.instances(series_instance_uid) if each.octets is not None]
-        )
-        return path_of(self.directory, found[len(found) // 2].sop_instance_uid) if found else None
+        found = () if index is None else index.instances(series_instance_uid)
+        return [path_of(self.directory, each.sop_instance_uid) for each in found if each.octets is not None]
+
+    def contents(self) -> Hashable:
+        if not self.directory.is_dir():
+            return ()
+        with os.scandir(self.directory) as entries:
+            shards = [(entry.name, entry.stat().st_mtime_ns) for entry in entries if entry.is_dir()]
+        return tuple(sorted(shards))
 
     def close(self) -> None:
         with self._lock:

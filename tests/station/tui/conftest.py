@@ -201,6 +201,7 @@ class Shelf:
     changes: int = 0
     error: Exception | None = None
     gone: set = field(default_factory=set)
+    shards: tuple = ()
 
     def version(self):
         if self.error is not None:
@@ -210,8 +211,11 @@ class Shelf:
     def series(self, limit):
         return self.rows[:limit]
 
-    def image(self, series_instance_uid):
-        return None if series_instance_uid in self.gone else Path(f"/vault/{series_instance_uid}.dcm")
+    def files(self, series_instance_uid):
+        return [] if series_instance_uid in self.gone else [Path(f"/vault/{series_instance_uid}.dcm")]
+
+    def contents(self):
+        return self.shards
 
     def close(self):
         pass

@@ -1,6 +1,7 @@
 """The screen Received: what came, its picture, and what may be done with it."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -98,11 +99,56 @@ def test_view_export_forward_remove(desk, values, tmp_path, monkeypatch):
         assert [tuple(word for word in words if word not in where) for words in desk.said] == [
             ("open", "1.2.1"),
             ("export", f"--to={tmp_path}/out.zip", "1.2.1"),
-            ("send", "--to", "PACS", "1.2.1"),
+            ("send", "--queue", "--json", "--", "PACS", "/vault/1.2.1.dcm"),
             ("remove", "--yes", "1.2.1"),
         ]
 
     desk(size=(160, 40)).drive(steps)
+
+
+def test_a_series_of_many_files_is_forwarded_in_jobs_of_some(desk, values, monkeypatch):
+    monkeypatch.setattr("dulcet.station.tui.received_pane.MAX_WORDS", 2)
+
+    async def steps(desk):
+        desk.shelf.rows = [values.series(1)]
+        desk.shelf.files = lambda uid: [Path(f"/vault/{number}.dcm") for number in range(3)]
+        await desk.press("f4")
+        await desk.sees("DOE^1")
+        await desk.press("f")
+        desk.app.screen.query_one("#to").value = "PACS"
+        await desk.press("ctrl+s")
+        await desk.sees("queued for PACS: 3 files")
+        assert [words[5:] for words in desk.said] == [("/vault/0.dcm", "/vault/1.dcm"), ("/vault/2.dcm",)]
+        desk.script.on("send", code=75, errors=("dulcet: the queue is locked",))
+        await desk.press("f")
+        desk.app.screen.query_one("#to").value = "PACS"
+        await desk.press("ctrl+s")
+        await desk.sees("the queue is locked")
+        assert len(desk.said) == 3
+        desk.shelf.files = lambda uid: []
+        await desk.press("f")
+        desk.app.screen.query_one("#to").value = "PACS"
+        await desk.press("ctrl+s")
+        await desk.sees("no file of it is there any more")
+
+    desk(size=(160, 40)).drive(steps)
+
+
+def test_the_index_is_brought_up_to_date_when_files_came(desk, values, monkeypatch):
+    monkeypatch.setattr("dulcet.station.tui.received_pane.INDEX_SECONDS", 0.0)
+
+    async def steps(desk):
+        await desk.press("f4")
+        await desk.sees("Nothing has been received")
+        assert desk.said == []  # there is no vault
+        desk.shelf.shards = (("1f", 1),)
+        await desk.until(lambda: desk.said == [("index", "--quiet", "--", "vault")], "once")
+        desk.script.on("index", code=78, errors=("dulcet: vault can't be used: it is read-only",))
+        desk.shelf.shards = (("1f", 2),)
+        await desk.sees("vault can't be used: it is read-only")
+        assert len(desk.said) == 2
+
+    desk().drive(steps)
 
 
 def test_a_picture_fits_its_room_and_keeps_its_shape():
