@@ -88,9 +88,7 @@ def read_answer(stream: IO[bytes], request: Request) -> Picture | Problem | None
     head = _read(stream, _HEAD.size)
     if head is None:
         return None
-    magic, kind, channels, width, height, frame, frames, rows, columns, has_window, center, span, octets = _HEAD.unpack(
-        head
-    )
+    magic, kind, channels, width, height, frame, frames, rows, columns, *window, octets = _HEAD.unpack(head)
     if magic != _MAGIC or kind > _PICTURE:
         raise GarbageError
     if kind < _PICTURE:
@@ -104,7 +102,7 @@ def read_answer(stream: IO[bytes], request: Request) -> Picture | Problem | None
     is_possible = channels in (1, 3) and rows and columns and 1 <= frame <= frames
     if not is_possible or (width, height) != fitting(columns, rows, request.options.size):
         raise GarbageError
-    if octets != width * height * channels or not (math.isfinite(center) and math.isfinite(span)):
+    if octets != width * height * channels or not all(map(math.isfinite, window)):
         raise GarbageError
     pixels = _read(stream, octets)
     if pixels is None:
@@ -119,7 +117,7 @@ def read_answer(stream: IO[bytes], request: Request) -> Picture | Problem | None
         pixels=pixels,
         rows=rows,
         columns=columns,
-        window=Window(center, span) if has_window else None,
+        window=Window(*window[1:]) if window[0] else None,
     )
 
 
