@@ -6,7 +6,8 @@ from dulcet.station.preview.raster import Raster
 
 UPPER_HALF = "\u2580"
 RESET = "\x1b[0m"
-_CUBE = 6  # levels of each colour in the palette of 256, from colour 16 on
+_LEVELS = (0, 95, 135, 175, 215, 255)  # of each colour in the palette of 256, from colour 16 on
+_NEAREST = tuple(min(range(6), key=lambda place: abs(_LEVELS[place] - level)) for level in range(256))
 _GREYS = 24  # from colour 232 on
 
 
@@ -41,5 +42,4 @@ def _indexed(colour: bytearray) -> str:
         if 4 <= red <= 246:
             return f"5;{232 + (red - 4) * _GREYS // 243}"
         return "5;16" if red < 4 else "5;231"
-    red, green, blue = (level * _CUBE // 256 for level in colour)
-    return f"5;{16 + 36 * red + 6 * green + blue}"
+    return f"5;{16 + 36 * _NEAREST[red] + 6 * _NEAREST[green] + _NEAREST[blue]}"
