@@ -24,7 +24,7 @@ from dulcet.station.queue.jobs import (
 )
 from dulcet.station.queue.sqlite_store import SQLiteJobStore
 
-S, I = JobState, InstanceState
+S, IS = JobState, InstanceState
 
 
 @dataclass
@@ -78,7 +78,7 @@ class MemoryJobStore:
             self._instance_ids += 1
             values = {name: getattr(one, name) for name in NewInstance.__slots__}
             row.instances[self._instance_ids] = JobInstance(
-                **values, id=self._instance_ids, job=row.job.id, state=I.PENDING
+                **values, id=self._instance_ids, job=row.job.id, state=IS.PENDING
             )
             numbers.append(self._instance_ids)
         counts = row.job.counts
@@ -111,9 +111,9 @@ class MemoryJobStore:
 
     @staticmethod
     def _seen(job, instance):
-        if instance.state is not I.PENDING or not job.state.is_over:
+        if instance.state is not IS.PENDING or not job.state.is_over:
             return instance
-        state = I.CANCELLED if job.state is S.CANCELLED else I.FAILED
+        state = IS.CANCELLED if job.state is S.CANCELLED else IS.FAILED
         return replace(instance, state=state, reason=instance.reason or job.reason)
 
     def events(self, job, after=0, limit=1000):
@@ -125,7 +125,7 @@ class MemoryJobStore:
             for row in self._rows.values()
             if not row.job.state.is_over
             for one in row.instances.values()
-            if one.state is I.PENDING
+            if one.state is IS.PENDING
         }
         return needed & set(paths)
 
@@ -202,15 +202,15 @@ class MemoryJobStore:
         return min((one.not_before for one in self._pending(job)), default=None)
 
     def _pending(self, job):
-        return [one for one in self._rows[job].instances.values() if one.state is I.PENDING]
+        return [one for one in self._rows[job].instances.values() if one.state is IS.PENDING]
 
     def record(self, job, worker, results, lines=()):
         row = self._leased(job, worker)
         for result in results:
             before = row.instances.get(result.id)
-            if before is None or before.state is not I.PENDING:
+            if before is None or before.state is not IS.PENDING:
                 continue
-            has_failed = result.state is not I.DONE
+            has_failed = result.state is not IS.DONE
             size = before.file_size
             if not has_failed and result.octets is not None:
                 size = before.data_set_offset + result.octets
@@ -223,17 +223,17 @@ class MemoryJobStore:
                 not_before=result.not_before,
                 attempts=before.attempts + has_failed,
                 failing_since=(before.failing_since or self._now()) if has_failed else None,
-                ended_at=None if result.state is I.PENDING else self._now(),
+                ended_at=None if result.state is IS.PENDING else self._now(),
                 file_size=size,
             )
             counts = row.job.counts
-            self._retries += result.state is I.PENDING
+            self._retries += result.state is IS.PENDING
             self._put(
                 row,
                 counts=replace(
                     counts,
                     done=counts.done + (not has_failed),
-                    failed=counts.failed + (result.state is I.FAILED),
+                    failed=counts.failed + (result.state is IS.FAILED),
                     octets=counts.octets + after.octets - before.octets,
                     octets_done=counts.octets_done + (0 if has_failed else after.octets),
                 ),
@@ -312,11 +312,11 @@ class MemoryJobStore:
         row = self._asked(job)
         if row.job.state not in (S.WAITING, S.PARTIAL, S.FAILED, S.CANCELLED):
             raise WrongStateError(f"job {job} is {row.job.state.value}")
-        again = {"state": I.PENDING, "attempts": 0, "failing_since": None, "not_before": 0.0}
+        again = {"state": IS.PENDING, "attempts": 0, "failing_since": None, "not_before": 0.0}
         for number, one in row.instances.items():
-            if one.state is I.FAILED:
+            if one.state is IS.FAILED:
                 row.instances[number] = replace(one, **again, status=None, reason="", exit_code=0, ended_at=None)
-            elif one.state is I.PENDING and one.attempts:
+            elif one.state is IS.PENDING and one.attempts:
                 row.instances[number] = replace(one, **again)
         self._let_go(
             row,
@@ -384,11 +384,11 @@ def clock():
 
 @pytest.fixture
 def make_store(tmp_path, clock):
-    """Makes stores of a kind; SQLite's share one file."""
+    """Makes stores of a kind; those of SQLite with the same name share a file."""
     made = []
 
-    def make(kind):
-        store = MemoryJobStore(clock) if kind == "memory" else SQLiteJobStore(tmp_path / "queue.sqlite", clock=clock)
+    def make(kind, name="queue.sqlite"):
+        store = MemoryJobStore(clock) if kind == "memory" else SQLiteJobStore(tmp_path / name, clock=clock)
         made.append(store)
         return store
 

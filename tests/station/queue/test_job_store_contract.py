@@ -19,11 +19,11 @@ from dulcet.station.queue.jobs import (
     Wish,
 )
 
-S, I = JobState, InstanceState
+S, IS = JobState, InstanceState
 
 
 def done(*numbers, **more):
-    return [InstanceResult(id=number, state=I.DONE, **more) for number in numbers]
+    return [InstanceResult(id=number, state=IS.DONE, **more) for number in numbers]
 
 
 def ids(instances):
@@ -59,7 +59,7 @@ def test_an_order_comes_back_as_it_was_given(store, clock, counts):
     assert (job.state, job.created_at, job.counts) == (S.QUEUED, clock.now, counts(1))
     (found,) = store.instances(number)
     assert NewInstance(**{name: getattr(found, name) for name in NewInstance.__slots__}) == one
-    assert (found.job, found.state, found.attempts) == (number, I.PENDING, 0)
+    assert (found.job, found.state, found.attempts) == (number, IS.PENDING, 0)
 
 
 def test_an_instance_without_a_file(store, order):
@@ -211,13 +211,13 @@ def test_results_are_counted_once(store, order, files, counts, clock):
     job = store.add(order(), files(4))
     store.claim("w")
     a, b, c, d = ids(store.instances(job))
-    later = InstanceResult(id=c, state=I.PENDING, status=0xA700, reason="full", not_before=clock.now + 30)
-    failed = InstanceResult(id=b, state=I.FAILED, status=0xC000, reason="no", exit_code=76)
+    later = InstanceResult(id=c, state=IS.PENDING, status=0xA700, reason="full", not_before=clock.now + 30)
+    failed = InstanceResult(id=b, state=IS.FAILED, status=0xC000, reason="no", exit_code=76)
     store.record(job, "w", [*done(a), failed, later])
     store.record(job, "w", [*done(a, b), replace(failed, id=a), *done(99)])
     assert store.job(job).counts == counts(4, done=1, failed=1)
-    assert [one.state for one in store.instances(job)] == [I.DONE, I.FAILED, I.PENDING, I.PENDING]
-    one = store.instances(job, I.FAILED)[0]
+    assert [one.state for one in store.instances(job)] == [IS.DONE, IS.FAILED, IS.PENDING, IS.PENDING]
+    one = store.instances(job, IS.FAILED)[0]
     assert (one.status, one.reason, one.exit_code, one.ended_at) == (0xC000, "no", 76, clock.now)
     assert ids(store.due_instances(job)) == [d]
     assert store.next_due(job) == 0
@@ -280,8 +280,8 @@ def test_what_is_pending_at_the_end_has_failed_with_the_job(store, order, files,
     ended = store.job(job)
     assert (ended.state, ended.exit_code, ended.ended_at) == (S.PARTIAL, 1, clock.now)
     assert ended.counts == counts(3, done=1, failed=2)
-    assert [one.reason for one in store.instances(job, I.FAILED)] == ["the peer is away"] * 2
-    assert store.instances(job, I.PENDING) == []
+    assert [one.reason for one in store.instances(job, IS.FAILED)] == ["the peer is away"] * 2
+    assert store.instances(job, IS.PENDING) == []
     assert store.paths_in_use(["/data/2.dcm"]) == set()
     assert len(store.events(job)) == 1
 
@@ -308,8 +308,8 @@ def test_cancelling_what_does_not_run(store, order, files, counts, state, clock)
     assert store.request(job, Wish.CANCEL) is S.CANCELLED
     ended = store.job(job)
     assert (ended.counts, ended.exit_code, ended.reason) == (counts(2, cancelled=2), 130, "")
-    assert [one.state for one in store.instances(job)] == [I.CANCELLED] * 2
-    assert len(store.instances(job, I.CANCELLED)) == 2
+    assert [one.state for one in store.instances(job)] == [IS.CANCELLED] * 2
+    assert len(store.instances(job, IS.CANCELLED)) == 2
     assert store.claim("w") is None
 
 
@@ -374,13 +374,13 @@ def test_retrying_takes_up_what_failed(store, order, files, counts):
     job = store.add(order(), files(3))
     store.claim("w")
     a, b, _ = ids(store.instances(job))
-    store.record(job, "w", [*done(a), InstanceResult(id=b, state=I.FAILED, status=0xC000, reason="no")])
+    store.record(job, "w", [*done(a), InstanceResult(id=b, state=IS.FAILED, status=0xC000, reason="no")])
     store.finish(job, "w", Standing(state=S.PARTIAL, reason="given up", exit_code=1))
     store.retry(job)
     again = store.job(job)
     assert (again.state, again.reason, again.exit_code, again.ended_at) == (S.QUEUED, "", None, None)
     assert again.counts == counts(3, done=1)
-    assert [(one.state, one.attempts, one.reason) for one in store.instances(job, after=a)] == [(I.PENDING, 0, "")] * 2
+    assert [(one.state, one.attempts, one.reason) for one in store.instances(job, after=a)] == [(IS.PENDING, 0, "")] * 2
     store.claim("w2")
     store.record(job, "w2", done(a, b))
     assert store.job(job).counts == counts(3, done=2)
@@ -392,7 +392,7 @@ def test_retrying_what_was_cancelled_or_waits(store, order, files, counts, clock
     store.retry(job)
     assert (store.job(job).state, store.job(job).counts) == (S.QUEUED, counts(2))
     store.claim("w")
-    later = InstanceResult(id=store.instances(job)[0].id, state=I.PENDING, not_before=clock.now + 99)
+    later = InstanceResult(id=store.instances(job)[0].id, state=IS.PENDING, not_before=clock.now + 99)
     store.record(job, "w", [later])
     store.finish(job, "w", Standing(state=S.WAITING, not_before=clock.now + 99, attempts=4))
     store.retry(job)

@@ -1,0 +1,191 @@
+"""Several workers, killed and stopped at random: no instance lost, none counted twice, none done after it was recorded.
+
+A killed worker says nothing more; a stopped one goes on later as if nothing had happened, perhaps after another has
+taken its job.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+
+from dulcet.errors import LeaseLostError, WrongStateError
+from dulcet.station.queue.jobs import (
+    InstanceResult,
+    InstanceState,
+    JobKind,
+    JobState,
+    NewInstance,
+    Order,
+    Standing,
+    Wish,
+)
+
+LEASE = 30.0
+EXAMPLES = 40  # some 5 s for SQLite
+S, IS = JobState, InstanceState
+
+
+@dataclass
+class Worker:
+    """One claim of a job, and what its worker has done but not yet recorded."""
+
+    name: str
+    job: int
+    unrecorded: list = field(default_factory=list)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+def test_workers_at_random(kind, make_store, clock):
+    example = itertools.count()
+
+    class Workers(RuleBasedStateMachine):
+        workers = Bundle("workers")
+
+        def __init__(self):
+            super().__init__()
+            self.store = make_store(kind, f"{next(example)}.sqlite")
+            self.jobs = []
+            self.claims = 0
+            self.known = {}  # instance -> how it was recorded for good
+
+        @rule(count=st.integers(0, 4), priority=st.integers(0, 1))
+        def order(self, count, priority):
+            files = [NewInstance(name=f"/{n}", path=f"/{n}", data_set_offset=1, file_size=11) for n in range(count)]
+            order = Order(kind=JobKind.SEND, peer=f"P{len(self.jobs)}", priority=priority)
+            self.jobs.append(self.store.add(order, files))
+
+        @rule(target=workers)
+        def claim(self):
+            self.claims += 1
+            name = f"{id(self)}-{self.claims}"
+            job = self.store.claim(name, LEASE)
+            return Worker(name, -1 if job is None or job.id not in self.jobs else job.id)
+
+        @rule(worker=workers, seconds=st.sampled_from([0.0, 5.0, 40.0]))
+        def work(self, worker, seconds):
+            """Do what is due; a worker that has lost its job does not know it yet."""
+            if worker.job < 0:
+                return
+            for one in self.store.due_instances(worker.job, limit=2):
+                assert one.id not in self.known
+                worker.unrecorded.append(one.id)
+            clock.pass_(seconds)
+
+        @rule(
+            worker=workers, what=st.sampled_from([IS.DONE, IS.FAILED, IS.PENDING]), pause=st.sampled_from([0.0, 50.0])
+        )
+        def record(self, worker, what, pause):
+            if worker.job < 0:
+                return
+            now = clock.now
+            results = [InstanceResult(id=one, state=what, not_before=now + pause) for one in worker.unrecorded]
+            worker.unrecorded = []
+            is_mine = self.holder(worker.job) == worker.name
+            try:
+                self.store.record(worker.job, worker.name, results)
+            except LeaseLostError:
+                assert not is_mine
+                worker.job = -1
+                return
+            assert is_mine
+            if what is not IS.PENDING:
+                for result in results:
+                    self.known.setdefault(result.id, what)
+
+        @rule(worker=workers)
+        def renew(self, worker):
+            if worker.job < 0:
+                return
+            is_mine = self.holder(worker.job) == worker.name
+            try:
+                self.store.renew(worker.job, worker.name, LEASE)
+                assert is_mine
+            except LeaseLostError:
+                assert not is_mine
+                worker.job = -1
+
+        @rule(worker=consumes(workers), how=st.sampled_from([S.QUEUED, S.WAITING, S.PARTIAL, S.FAILED, S.DONE]))
+        def finish(self, worker, how):
+            if worker.job < 0:
+                return
+            is_mine = self.holder(worker.job) == worker.name
+            left = self.store.job(worker.job).counts.pending
+            if how is S.DONE and left:
+                how = S.QUEUED
+            try:
+                self.store.finish(worker.job, worker.name, Standing(state=how, not_before=clock.now + 9, attempts=1))
+                assert is_mine
+            except LeaseLostError:
+                assert not is_mine
+
+        @rule(worker=consumes(workers))
+        def kill(self, worker):
+            """It is gone, with all that it did not record."""
+
+        @rule(seconds=st.sampled_from([1.0, 29.0, 31.0, 100.0]))
+        def wait(self, seconds):
+            clock.pass_(seconds)
+
+        @rule(data=st.data(), wish=st.sampled_from([*Wish]))
+        def ask(self, data, wish):
+            if self.jobs and wish is not Wish.HOLD:
+                job = data.draw(st.sampled_from(self.jobs))
+                try:
+                    self.store.request(job, wish)
+                except WrongStateError:
+                    assert self.store.job(job).state.is_over
+
+        @rule(data=st.data())
+        def take_up(self, data):
+            if not self.jobs:
+                return
+            job = data.draw(st.sampled_from(self.jobs))
+            state = self.store.job(job).state
+            if state is S.PAUSED:
+                self.store.resume(job)
+            elif state in (S.FAILED, S.PARTIAL, S.CANCELLED):
+                self.store.retry(job)
+                for one in self.store.instances(job):
+                    if self.known.get(one.id) is IS.FAILED:
+                        del self.known[one.id]
+
+        def holder(self, job):
+            found = self.store.job(job)
+            return found.worker if found.state is S.RUNNING else None
+
+        @invariant()
+        def nothing_is_lost_or_counted_twice(self):
+            for number in self.jobs:
+                job = self.store.job(number)
+                instances = self.store.instances(number)
+                states = [one.state for one in instances]
+                assert job.counts.instances == len(states)
+                assert job.counts.done == states.count(IS.DONE)
+                assert job.counts.failed == states.count(IS.FAILED)
+                assert job.counts.cancelled == states.count(IS.CANCELLED)
+                assert job.counts.pending == states.count(IS.PENDING)
+                assert job.counts.octets_done == 10 * job.counts.done
+                assert job.state.is_over <= (not job.counts.pending)
+                for one in instances:
+                    assert self.known.get(one.id, one.state) is one.state
+
+        def teardown(self):
+            """Whatever happened, a worker that lives brings every job to its end."""
+            self.store.hold(False)
+            clock.pass_(1000)
+            for number in self.jobs:
+                if self.store.job(number).state is S.PAUSED:
+                    self.store.resume(number)
+            while (job := self.store.claim(f"last-{id(self)}-{clock.now}")) is not None:
+                clock.pass_(1)
+                due = self.store.due_instances(job.id)
+                assert not {one.id for one in due} & set(self.known)
+                self.store.record(job.id, job.worker, [InstanceResult(id=one.id, state=IS.DONE) for one in due])
+                self.store.finish(job.id, job.worker, Standing(state=S.DONE, exit_code=0))
+            assert all(self.store.job(number).state.is_over for number in self.jobs)
+
+    run_state_machine_as_test(Workers, settings=settings(max_examples=EXAMPLES, stateful_step_count=40))
