@@ -102,7 +102,7 @@ def test_another_process_that_set_it_aside_before_us_is_not_disturbed(tmp_path, 
             return connect(self)
         except sqlite3.DatabaseError:
             if not made:  # now the other one does what we are about to do
-                path.unlink()
+                path.rename(tmp_path / "aside")
                 made.append(SQLiteJobStore(path))
                 made[0].add(order(), files(1))
             raise
