@@ -7,7 +7,7 @@ from typing import Any
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options, get_j2k_parameters
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
 from dulcet.escape import quote
 from dulcet.station.preview.dicom_file import DICOMFile, UnshowableError
@@ -18,7 +18,6 @@ from dulcet.station.preview.picture import MAX_REASON_CHARACTERS, ProblemKind
 MAX_FRAME_OCTETS = 256 * 1024 * 1024  # a mammogram has 27 MB, a frame of a whole slide less than one
 INSTALL_PREVIEW = "pip install 'dulcet[preview]'"
 
-_JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _JPEG_12_BIT = "1.2.840.10008.1.2.4.51"
 _VIDEO = ("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.7.")  # MPEG2, MPEG-4, HEVC are ...4.100 to ...4.108
 
@@ -190,14 +189,7 @@ def _decoded(file: DICOMFile, pixel: ImagePixel, octets: bytes, *, skipped_bits:
 
 
 def _no_codec(file: DICOMFile) -> UnshowableError:
-    name, uid = file.transfer_syntax.name, file.transfer_syntax.uid
-    if uid in _JPEG_LS:
-        way = "pip install numpy pyjpegls"
-    elif uid in JPEGTransferSyntaxes[2:]:  # lossless
-        way = "pip install numpy python-gdcm"
-    else:
-        way = INSTALL_PREVIEW
-    return UnshowableError(f"{name} needs a codec: {way}", ProblemKind.NO_CODEC)
+    return UnshowableError(f"{file.transfer_syntax.name} needs a codec: {INSTALL_PREVIEW}", ProblemKind.NO_CODEC)
 
 
 def _said(error: Exception) -> str:

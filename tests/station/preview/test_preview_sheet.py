@@ -174,7 +174,7 @@ def test_every_tile_is_stamped():
 
 
 def test_a_tile_without_a_picture_has_the_words():
-    words = "JPEG-LS Lossless Image Compression needs a codec: pip install numpy pyjpegls"
+    words = "JPEG-LS Lossless Image Compression needs a codec: pip install 'dulcet[preview]'"
     sheet = contact_sheet([Tile(caption="IM 1", picture=None, words=words)], size=128, columns=1, heading=[])
     for line in wrapped(words, 120, 9):
         assert contains(sheet, line, 0x90, 0x00) == 1
