@@ -55,8 +55,9 @@ class Target:
         return {QUERY_RETRIEVE_LEVEL: self.level.value, **{tag: values[tag] for tag in wanted if values[tag]}}
 
     def __str__(self) -> str:
+        if self.level is Level.PATIENT:
+            return "one patient"  # events and logs have it: whoever asked knows which
         uids = {
-            Level.PATIENT: (self.patient_id,),
             Level.STUDY: self.study,
             Level.SERIES: self.series,
             Level.IMAGE: self.images,
