@@ -52,7 +52,7 @@ def test_nothing_is_named():
         (Target(level=Level.STUDY, study=("1.2",)), "study 1.2"),
         (Target(level=Level.SERIES, study=("1",), series=("2", "3", "4")), "series 2 and 2 more"),
         (Target(level=Level.IMAGE, study=("1",), series=("2",), images=("3",)), "image 3"),
-        (Target(level=Level.PATIENT, patient_id="7"), "patient 7"),
+        (Target(level=Level.PATIENT, patient_id="7"), "one patient"),
     ],
 )
 def test_in_words(target, text):
