@@ -1,8 +1,8 @@
-"""The kit against other products: nothing fails that their baselines, checked by hand, don't have.
+"""The kit against other products: what fails is what their baselines, checked by hand, have.
 
-A baseline (tests/data/baselines) holds the verdict of each case that is compared, and a remark for each that is not
-PASS: the clause and the octets. `UNCHECKED` means that nobody compared a verdict with the standard's text, or that it
-depends on how the product is set up: then any will do. Robustness, load and ARTIM, of which the standard fixes nothing,
+A baseline (tests/data/baselines) holds the verdict of each case that is compared; checked.json beside them says of each
+that is not PASS what the standard says and what was observed. `UNCHECKED` depends on how the product is set up, or on
+what only its maker knows: then any verdict will do. Robustness, load and ARTIM, of which the standard fixes nothing,
 are not compared.
 """
 
@@ -58,6 +58,12 @@ def play(name: str, arguments: list[str], directory: Path) -> None:
         if is_worse(case["verdict"], baseline["verdicts"][case_id])
     }
     assert worse == {}
+    unseen = {
+        case_id
+        for case_id, case in cases.items()
+        if case["verdict"] == "PASS" and baseline["verdicts"][case_id] in ("WARN", "FAIL")
+    }
+    assert unseen == set()
     undecided = [case_id for case_id, case in cases.items() if case["verdict"] in ("INCONCLUSIVE", "SKIP")]
     assert len(undecided) <= FEW * len(cases), undecided
 
@@ -65,14 +71,6 @@ def play(name: str, arguments: list[str], directory: Path) -> None:
 def is_worse(verdict: str, expected: str) -> bool:
     order = ("PASS", "WARN", "FAIL")
     return verdict in order and expected in order and order.index(verdict) > order.index(expected)
-
-
-@pytest.mark.parametrize("path", sorted(BASELINES.glob("*.json")), ids=lambda path: path.stem)
-def test_a_baseline_says_why(path):
-    baseline = json.loads(path.read_text())
-    judged = {case_id for case_id, verdict in baseline["verdicts"].items() if verdict in ("WARN", "FAIL")}
-    assert set(baseline["remarks"]) == judged
-    assert all(text.startswith("PS3.") for text in baseline["remarks"].values())
 
 
 @contextmanager
