@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from dulcet.services.querying.query_models import Level
 from dulcet.station.archive.arrival_book import COLUMNS, arrival_of
@@ -25,15 +26,18 @@ _SUMMED = (
     f" group_concat(DISTINCT replace(a.ae_title, ',', '{SEPARATOR}')) AS sources"
     f" FROM instance i LEFT JOIN {ATTACHED}.arrival a ON {_NOW} GROUP BY i.series"
 )
+_BESIDE = (
+    "SELECT series_instance_uid, count(*) AS conflicts, sum(coalesce(octets, 0)) AS octets, max(received) AS arrived"
+    f" FROM {ATTACHED}.arrival WHERE is_current AND digest != '' GROUP BY series_instance_uid"
+)
+_ARRIVED = "max(n.arrived, coalesce(b.arrived, 0))"
 _SERIES = (
     "SELECT s.series_instance_uid, t.study_instance_uid, p.patient_name, p.patient_id, t.study_date,"
     " t.study_description, s.modality, s.series_number, s.series_description,"
-    " sum(n.instances), sum(n.octets), max(n.arrived), group_concat(n.sources)"
+    " sum(n.instances), sum(n.octets) + coalesce(max(b.octets), 0), coalesce(max(b.conflicts), 0),"
+    f" max({_ARRIVED}) AS last, group_concat(n.sources)"
     f" FROM {_JOINED} JOIN ({_SUMMED}) n ON n.series = s.id"
-)
-_BESIDE = (
-    "SELECT series_instance_uid, count(*), sum(coalesce(octets, 0)), max(received) FROM came.arrival"
-    " WHERE is_current AND digest != '' GROUP BY series_instance_uid"
+    f" LEFT JOIN ({_BESIDE}) b ON b.series_instance_uid = s.series_instance_uid"
 )
 _ARRIVAL = ", ".join(f"a.{column}" for column in COLUMNS)
 _INSTANCES = (
@@ -47,11 +51,8 @@ def series(connection: sqlite3.Connection, wanted: Wanted, limit: int | None) ->
     """See `interfaces.VaultIndex.series`."""
     conditions, values = _conditions(wanted)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    beside = {row[0]: row[1:] for row in connection.execute(_BESIDE)}
-    statement = f"{_SERIES}{where} GROUP BY s.series_instance_uid ORDER BY max(n.arrived) DESC, s.id DESC"
-    found = (_series(row, *beside.get(row[0], (0, 0, 0))) for row in connection.execute(statement, values))
-    matching = _matching(found, wanted)
-    return list(matching if limit is None else (each for each, _ in zip(matching, range(limit), strict=False)))
+    statement = f"{_SERIES}{where} GROUP BY s.series_instance_uid ORDER BY last DESC, s.id DESC"
+    return list(islice(_matching(map(_series, connection.execute(statement, values)), wanted), limit))
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], list[str | int]]:
@@ -63,7 +64,7 @@ def _conditions(wanted: Wanted) -> tuple[list[str], list[str | int]]:
         ("s.modality = ?", wanted.modality.upper()),
         ("t.study_date >= ?", first),
         ("t.study_date <= ? AND t.study_date != ''", last),
-        ("n.arrived >= ?", wanted.since),
+        (f"{_ARRIVED} >= ?", wanted.since),
     ):
         if value:
             conditions.append(condition)
@@ -74,8 +75,8 @@ def _conditions(wanted: Wanted) -> tuple[list[str], list[str | int]]:
     return conditions, values
 
 
-def _series(row: Sequence[str | int], conflicts: int, octets: int, arrived: int) -> Series:
-    *texts, instances, own_octets, own_arrived, sources = row
+def _series(row: Sequence[str | int]) -> Series:
+    *texts, instances, octets, conflicts, arrived, sources = row
     uid, study, patient_name, patient_id, date, study_description, modality, number, description = map(str, texts)
     titles = {title.replace(SEPARATOR, ",") for title in str(sources or "").split(",")}
     return Series(
@@ -89,9 +90,9 @@ def _series(row: Sequence[str | int], conflicts: int, octets: int, arrived: int)
         series_number=number,
         series_description=description,
         instances=int(instances),
-        octets=int(own_octets) + octets,
-        conflicts=conflicts,
-        arrived=max(int(own_arrived), arrived),
+        octets=int(octets),
+        conflicts=int(conflicts),
+        arrived=int(arrived),
         sources=tuple(sorted(filter(None, titles))),
     )
 
