@@ -43,6 +43,9 @@ EVENTS = {
     "forward.queued": "Objects that arrived became a job of the queue, as a rule says.",
     "forward.dropped": "Objects that arrived are not forwarded: their rule is gone.",
     "forward.failed": "What arrives can't be forwarded now; it is tried again.",
+    "retention.removed": "Series that were old, or too many, were removed.",
+    "retention.kept": "Series that should be removed were not: they are queued.",
+    "retention.failed": "Objects that should be removed could not be; it is tried again.",
     "monitor.failed": "The file for `dulcet status` can't be written; nothing else suffers.",
 }
 """Every event that a line may have."""
@@ -50,7 +53,7 @@ EVENTS = {
 ERRORS = {
     *("association.rejected", "tls.failed", "object.conflict", "object.refused"),
     *("index.failed", "nodes.fault", "worklist.file", "commitment.undelivered", "commitment.failed"),
-    *("settings.fault", "queue.ended", "forward.dropped", "forward.failed", "monitor.failed"),
+    *("settings.fault", "queue.ended", "forward.dropped", "forward.failed", "retention.failed", "monitor.failed"),
 }
 """Those that somebody should look at."""
 
