@@ -7,8 +7,6 @@ are not compared.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,10 @@ import pydicom
 import pytest
 
 from dulcet.cli import run as dulcet
-from dulcet.conformance.peers import dcmtk
-from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
-from dulcet.conformance.peers.orthanc import orthanc
-from dulcet.conformance.peers.process import RunningPeer, executable
+from dulcet.conformance.peers.process import executable
+from dulcet.conformance.peers.whole_run import ACCEPTORS, acceptor
 
 BASELINES = Path(__file__).parents[1] / "data" / "baselines"
-DESTINATION = "KITDEST"
 FEW = 0.05  # of all cases may be undecided on a machine that is busy
 KIT_FAULTS = ("KIT_ERROR", "TOO_SLOW", "SUT_DOWN", "SUT_UNHEALTHY")
 IDENTIFIER = "-S -aec {aet} {host} {port} -k QueryRetrieveLevel=STUDY -k StudyInstanceUID=2.25.1"
@@ -73,30 +68,10 @@ def is_worse(verdict: str, expected: str) -> bool:
     return verdict in order and expected in order and order.index(verdict) > order.index(expected)
 
 
-@contextmanager
-def acceptor(name: str, destination: PeerAddress) -> Iterator[RunningPeer]:
-    if name == "storescp":
-        manager = dcmtk.storescp("+xa", "--fork")
-    elif name == "dcmrecv":
-        manager = dcmtk.dcmrecv()
-    elif name == "dcmqrscp":
-        manager = dcmtk.dcmqrscp(destinations=[destination])
-    else:
-        manager = orthanc(modalities=[destination])
-    with manager as peer:
-        yield peer
-
-
-@pytest.mark.parametrize("name", ["storescp", "dcmrecv", "dcmqrscp", "orthanc"])
+@pytest.mark.parametrize("name", ACCEPTORS)
 def test_an_acceptor(name, need, tmp_path):
     need("Orthanc" if name == "orthanc" else name)
-    destination = PeerAddress(ae_title=DESTINATION, host=LOOPBACK, port=free_port())
-    configuration = tmp_path / "kit.toml"
-    promiscuous = str(name in ("storescp", "dcmrecv")).lower()
-    configuration.write_text(
-        f'[product]\npromiscuous = {promiscuous}\n[move]\ndestination = "{DESTINATION}"\nport = {destination.port}\n'
-    )
-    with acceptor(name, destination) as peer:
+    with acceptor(name, tmp_path) as (peer, configuration):
         play(name, ["scp", str(peer.address), "--config", str(configuration)], tmp_path)
 
 
