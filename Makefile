@@ -26,7 +26,7 @@ help:
 	@echo 'make mutants   change the state table in every way, and count what the tests notice'
 	@echo 'make fuzz      the decoders under atheris (SECONDS=60 for each target)'
 	@echo 'make simulate  senders and a server on a wire and a disk that go wrong (SEEDS=0:10000)'
-	@echo 'make crash     kill the server while it receives (KILLS=10000)'
+	@echo 'make crash     kill the server while it receives, and all that has to do with the queue (KILLS=10000)'
 	@echo 'make docs      build the documentation: docs/_build/html/index.html'
 	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
 	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
@@ -73,6 +73,7 @@ simulate: $(READY)
 crash: $(READY)
 	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability fsync
 	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability batch
+	$(BIN)/python tests/crash/queue_kills.py --kills $(KILLS)
 
 docs: $(VENV)/.dulcet-docs-ready
 	$(BIN)/python -m sphinx -W -E --keep-going --quiet -b html docs docs/_build/html

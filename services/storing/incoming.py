@@ -63,15 +63,15 @@ class IncomingObject:
         return self._octets
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """(size, nanoseconds since 1970 of the last write) of its file, which it keeps under its final name.
+    def identity(self) -> tuple[int, int, int] | None:
+        """(inode, size, nanoseconds since 1970 of the last write) of its file, which it keeps under its final name.
 
         None when it is refused already. Ask when it is whole, before `finish`.
         """
         if self._descriptor < 0:
             return None
         status = self._file_system.fstat(self._descriptor)
-        return status.st_size, status.st_mtime_ns
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def write(self, fragment: memoryview) -> None:
         """Write one fragment to the file; the view is not kept.

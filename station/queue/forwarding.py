@@ -23,7 +23,7 @@ from dulcet.services.association import Association, Received
 from dulcet.services.storing.incoming import IncomingObject
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.book.configuration import state_path
-from dulcet.station.queue.forwarding_journal import Arriving, Batch, ForwardingJournal, sync_database
+from dulcet.station.queue.forwarding_journal import Arriving, Batch, ForwardingJournal, shortened, sync_database
 from dulcet.station.queue.forwarding_work import MAX_OBJECTS, ForwardingWork, Lead, Owner, Queue, Tell
 from dulcet.station.queue.route import DEFAULT_DELAY, Subject
 from dulcet.station.queue.routes import Routes
@@ -164,7 +164,14 @@ class Forwarding:
             return None
         uid = message.affected_sop_instance_uid
         entry = _Entry(
-            Arriving(sop_instance_uid=uid, file_size=identity[0], modified=identity[1], calling=calling, called=called)
+            Arriving(
+                sop_instance_uid=uid,
+                inode=shortened(identity[0]),
+                file_size=identity[1],
+                modified=identity[2],
+                calling=calling,
+                called=called,
+            )
         )
         self._entries.append(entry)
         self._to_enter.set()

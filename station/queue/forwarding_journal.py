@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from dulcet.station.queue.queue_file import QueueFile
@@ -21,8 +21,8 @@ from dulcet.station.queue.routes import JOURNAL
 MIGRATIONS = (
     (
         "CREATE TABLE arrival (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, sop_instance_uid TEXT NOT"
-        " NULL, file_size INTEGER NOT NULL, modified INTEGER NOT NULL, calling TEXT NOT NULL, called TEXT NOT NULL,"
-        " name TEXT)",
+        " NULL, inode INTEGER NOT NULL, file_size INTEGER NOT NULL, modified INTEGER NOT NULL, calling TEXT NOT NULL,"
+        " called TEXT NOT NULL, name TEXT)",
         "CREATE TABLE forward (id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, node TEXT NOT NULL, series"
         " TEXT NOT NULL, name TEXT NOT NULL, sop_class_uid TEXT NOT NULL, sop_instance_uid TEXT NOT NULL,"
         " transfer_syntax_uid TEXT NOT NULL, data_set_offset INTEGER NOT NULL, file_size INTEGER NOT NULL, modified"
@@ -38,10 +38,11 @@ class Arriving:
     """An object that is whole and about to be stored. Texts are a peer's."""
 
     sop_instance_uid: str
+    inode: int
+    """Of its file, `shortened`: with its size and time it tells this file from others of the same name."""
     file_size: int
-    """Of its file."""
     modified: int
-    """Of its file, nanoseconds since 1970: with the size it tells this file from another of the same name."""
+    """Nanoseconds since 1970. Not enough: a clock of the kernel ticks some hundred times a second."""
     calling: str
     called: str
 
@@ -84,7 +85,7 @@ class Batch:
     series: str
 
 
-_ARRIVING = "sop_instance_uid, file_size, modified, calling, called"
+_ARRIVING = "sop_instance_uid, inode, file_size, modified, calling, called"
 _FORWARD = (
     "route, node, series, name, sop_class_uid, sop_instance_uid, transfer_syntax_uid, data_set_offset, file_size,"
     " modified"
@@ -107,15 +108,9 @@ class ForwardingJournal:
 
     def enter(self, owner: str, arriving: Sequence[Arriving], *, durably: bool) -> list[int]:
         """Enter objects before they are stored; their numbers. `durably`: they are on the disk then."""
-        statement = f"INSERT INTO arrival (owner, {_ARRIVING}) VALUES (?, ?, ?, ?, ?, ?)"
+        statement = f"INSERT INTO arrival (owner, {_ARRIVING}) VALUES (?, ?, ?, ?, ?, ?, ?)"
         with self._file.writing() as connection:
-            numbers = [
-                connection.execute(
-                    statement, (owner, one.sop_instance_uid, one.file_size, one.modified, one.calling, one.called)
-                ).lastrowid
-                or 0
-                for one in arriving
-            ]
+            numbers = [connection.execute(statement, (owner, *astuple(one))).lastrowid or 0 for one in arriving]
         if durably:
             sync_database(self.path)
         return numbers
@@ -193,6 +188,11 @@ class ForwardingJournal:
     def _with_token(connection: sqlite3.Connection, token: str) -> list[Forward]:
         rows = connection.execute(f"SELECT {_FORWARD} FROM forward WHERE token = ? ORDER BY id", (token,))
         return [Forward(**dict(row)) for row in rows]
+
+
+def shortened(inode: int) -> int:
+    """What SQLite can keep of it: it has no unsigned numbers of 64 bits."""
+    return inode & (2**63 - 1)
 
 
 def sync_database(path: Path) -> None:

@@ -17,7 +17,7 @@ from dulcet.services.querying.head import read_head
 from dulcet.services.querying.query_models import SERIES_INSTANCE_UID
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.vault import OPEN_FLAGS
-from dulcet.station.queue.forwarding_journal import Arrival, Batch, Forward, ForwardingJournal
+from dulcet.station.queue.forwarding_journal import Arrival, Batch, Forward, ForwardingJournal, shortened
 from dulcet.station.queue.job_store import JobStore
 from dulcet.station.queue.jobs import JobKind, NewInstance, Order
 from dulcet.station.queue.kept_files import keeper
@@ -170,7 +170,8 @@ class ForwardingWork:
         for name in self._names(shard, arrival.sop_instance_uid):
             with suppress(OSError):
                 status = os.stat(self._directory / name, follow_symlinks=False)
-                if (status.st_size, status.st_mtime_ns) == (arrival.file_size, arrival.modified):
+                found = shortened(status.st_ino), status.st_size, status.st_mtime_ns
+                if found == (arrival.inode, arrival.file_size, arrival.modified):
                     return name
         return ""
 

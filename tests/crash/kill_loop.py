@@ -12,71 +12,23 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import trio
+from processes import PATIENCE, start
 from sender import Objects, Refused, send
 
 from dulcet.services.part10 import read_header
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
 LONGEST_LIFE = 0.3  # seconds from the first association; or from the first connection, in some lives
 FROM_CONNECTION = 0.2  # share of them
 KILLED_AT_START = 0.05  # share of the lives that end before the server is ready
 SENDERS = 3  # on one server at most
 LIVES_OF_A_DIRECTORY = 150
-PATIENCE = 60.0  # seconds for a server to begin or to end
-
-
-class Servers:
-    """Begins servers and knows when they are dead."""
-
-    def __init__(self, process, durability):
-        self._process = process
-        self._durability = durability
-        self._order = trio.Lock()
-        self._number = 0
-        self._begun = {}
-        self._ended = {}
-
-    async def listen(self):
-        """What the zygote tells."""
-        pending = b""
-        async for octets in self._process.stdout:
-            *lines, pending = (pending + octets).split(b"\n")
-            for line in map(json.loads, lines):
-                if "ended" in line:
-                    self._ended.setdefault(line["ended"], trio.Event()).set()
-                else:
-                    begun, values = self._begun[line["number"]]
-                    values.append(line["pid"])
-                    begun.set()
-
-    async def begin(self, directory, output):
-        """The pid of a new server."""
-        self._number += 1
-        begun = self._begun[self._number] = (trio.Event(), [])
-        arguments = ["--port", "0", "--directory", str(directory), "--durability", self._durability, "--min-free", "0"]
-        order = {"number": self._number, "output": str(output), "arguments": arguments}
-        async with self._order:
-            await self._process.stdin.send_all(json.dumps(order).encode() + b"\n")
-        with trio.fail_after(PATIENCE):
-            await begun[0].wait()
-        return begun[1][0]
-
-    async def kill(self, pid):
-        """SIGKILL, and wait until its locks and its port are free."""
-        ended = self._ended.setdefault(pid, trio.Event())
-        os.kill(pid, signal.SIGKILL)
-        with trio.fail_after(PATIENCE):
-            await ended.wait()
-        del self._ended[pid]
 
 
 # A lane ---------------------------------------------------------------------------------------------------------------
@@ -85,9 +37,10 @@ class Servers:
 class Lane:
     """One directory at a time, and the lives of its server."""
 
-    def __init__(self, number, servers, room, seed, counts, failures):
+    def __init__(self, number, processes, durability, room, seed, counts, failures):
         self._number = number
-        self._servers = servers
+        self._processes = processes
+        self._durability = durability
         self._room = room / f"lane-{number}"
         self._seed = seed
         self._chance = random.Random(f"{seed}/{number}")
@@ -112,11 +65,12 @@ class Lane:
         self._lives += 1
         output = self._room / f"output-{self._lives}"
         output.touch()
-        pid = await self._servers.begin(self._directory, output)
+        words = ["serve", "--port", "0", "--directory", self._directory, "--durability", self._durability]
+        pid = await self._processes.begin([*words, "--min-free", "0", "--no-queue"], output)
         if self._chance.random() < KILLED_AT_START:
             await trio.sleep(self._chance.uniform(0, 0.05))
             self._counts["killed at the start"] += 1
-            await self._servers.kill(pid)
+            await self._processes.kill(pid)
         else:
             port = await self._ready(output)
             self._look("after the start")
@@ -149,7 +103,7 @@ class Lane:
                     await self._begins.wait()
             await trio.sleep(self._chance.uniform(0, LONGEST_LIFE))
             self._is_killed = True
-            await self._servers.kill(pid)
+            await self._processes.kill(pid)
 
     async def _send(self, port):
         try:
@@ -232,19 +186,13 @@ class Lane:
 async def run(options, room):
     """Counts and failures."""
     counts, failures = Counter(), []
-    begin = partial(
-        trio.run_process,
-        [sys.executable, str(ZYGOTE)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "DULCET_CONFIG": os.devnull},
-    )
     started = trio.current_time()
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(begin)
-        servers = Servers(process, options.durability)
-        nursery.start_soon(servers.listen)
-        lanes = [Lane(number, servers, room, options.seed, counts, failures) for number in range(options.lanes)]
+        processes, process = await start(nursery, environment={"DULCET_STATE": str(room / "state")})
+        lanes = [
+            Lane(number, processes, options.durability, room, options.seed, counts, failures)
+            for number in range(options.lanes)
+        ]
         async with trio.open_nursery() as working:
             for lane in lanes:
                 working.start_soon(live, lane, options.kills, counts, failures)

@@ -37,11 +37,14 @@ class Objects:
         number = int(digits) if digits.isdigit() else 0
         return number if 0 < number <= self.sent and name == f"{self.uid(number)}.dcm" else None
 
-    def octets(self, number):
+    def pixels(self, number):
         name = f"{self.seed}/{self.lane}/{self.generation}/{number}".encode()
         chance = random.Random(name)
         size = chance.choice((chance.randrange(4_000), chance.randrange(4_000), chance.randrange(60_000), 300_000))
-        pixels = hashlib.shake_128(name).digest(size // 2 * 2)
+        return hashlib.shake_128(name).digest(size // 2 * 2)
+
+    def octets(self, number):
+        pixels = self.pixels(number)
         elements = {0x00080016: ("UI", CT), 0x00080018: ("UI", self.uid(number)), 0x7FE00010: ("OW", pixels)}
         return data_set(elements)
 

@@ -1,0 +1,75 @@
+"""SIGKILL at random moments to whatever has to do with the queue: two hundred times, and nothing is lost or half done.
+
+Planted faults have to be noticed, or the proof proves nothing. More kills: `make crash KILLS=10000`.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("queue_kills.py")
+KILLS = 200
+SECONDS = 150  # for a machine that is very busy; 35 on one that is not
+KILLS_OF_A_FAULT = (40, 160)  # the second time when luck has hidden it the first
+
+FAULTS = {
+    "records_before_it_sends": "is done, and not at the peer",
+    "forgets_the_lease": "is running: ",
+    "enters_after_the_answer": "was acknowledged, and not forwarded",
+    "forgets_what_it_took": "was acknowledged, and not forwarded",
+}
+"""A fault of `queue_plans.py`, and what is said of it."""
+
+
+def begin(kills, *options):
+    command = [sys.executable, str(PROGRAM), "--kills", str(kills), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process):
+    """What the program found."""
+    try:
+        output, errors = process.communicate(timeout=SECONDS)
+    except BaseException:
+        process.terminate()
+        process.communicate()
+        raise
+    assert output, errors
+    return process.returncode, json.loads(output.splitlines()[-1]), errors
+
+
+@pytest.fixture(scope="module", autouse=True)
+def proof():
+    """It runs while the faults are looked at: most of it is waiting."""
+    process = begin(KILLS)
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        process.communicate()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_noticed(fault):
+    for kills in KILLS_OF_A_FAULT:
+        code, result, errors = end(begin(kills, "--fault", fault, "--patience", "8"))
+        if code:
+            break
+    assert code == 1, errors
+    assert any(FAULTS[fault] in failure for failure in result["failures"]), result
+
+
+def test_every_job_ends_and_every_object_is_where_it_should_be_once(proof):
+    code, result, errors = end(proof)
+    assert result["failures"] == [], errors
+    assert code == 0
+    assert result["kills"] >= KILLS
+    for what in ("workers killed", "servers killed", "orders killed"):
+        assert result[what] > 0
+    assert result["taken up again"] > KILLS / 10, "else little was shown"
+    assert result["send jobs done"] > KILLS / 10
+    assert result["retrieve jobs done"] > 0
+    assert result["acknowledgements"] > KILLS / 2
+    assert result["objects sent"] > KILLS
