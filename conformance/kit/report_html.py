@@ -5,14 +5,14 @@ from html import escape
 
 from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.report_page import filters, page
-from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, timeline
+from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, heading, timeline
 
 
 def to_html(document: Document) -> str:
     """The whole report."""
-    title = f"Conformance of {document['product']['address']}"
+    title = heading(document)
     body = [
-        f"<h1>{escape(title)} as {'acceptor' if document['side'] == 'scp' else 'requestor'}</h1>",
+        f"<h1>{escape(title)}</h1>",
         f"<p>{escape(' '.join(conclusion(document)))}</p>",
         *_facts(document),
         *_table(document),

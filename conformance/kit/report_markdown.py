@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from dulcet.conformance.kit.document import Document
-from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion
+from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, heading
 
 
 def to_markdown(document: Document) -> str:
@@ -12,9 +12,8 @@ def to_markdown(document: Document) -> str:
 
 
 def _lines(document: Document) -> Iterable[str]:
-    product, observed = document["product"], document["product"]["observed"]
-    part = "acceptor" if document["side"] == "scp" else "requestor"
-    yield f"# Conformance of {plain(product['address'])} as {part}"
+    observed = document["product"]["observed"]
+    yield f"# {plain(heading(document))}"
     yield ""
     yield " ".join(conclusion(document))
     yield ""

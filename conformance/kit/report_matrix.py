@@ -7,7 +7,7 @@ from html import escape
 from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.report_markdown import plain
 from dulcet.conformance.kit.report_page import filters, page
-from dulcet.conformance.kit.report_terminal import VERDICTS
+from dulcet.conformance.kit.report_terminal import NOBODY, VERDICTS
 
 NOT_PLAYED = ""
 
@@ -37,7 +37,7 @@ def products(documents: Sequence[Document]) -> list[str]:
         name = " ".join(str(declared[key]) for key in ("vendor", "version") if key in declared)
         title = document["product"]["address"].partition("@")[0]
         name = name or " ".join(word for word in (title, observed["implementation_version_name"]) if word)
-        found.append(f"{name} ({document['side']})")
+        found.append(f"{name or NOBODY} ({document['side']})")
     return [f"{name} #{index}" if found.count(name) > 1 else name for index, name in enumerate(found, 1)]
 
 

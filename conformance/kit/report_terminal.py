@@ -8,6 +8,7 @@ from dulcet.conformance.kit.result import CaseResult
 
 VERDICTS = ("PASS", "WARN", "FAIL", "INCONCLUSIVE", "SKIP", "WAIVED")
 SHOWN_OCTETS = 256  # of a PDU
+NOBODY = "a product that did not connect"
 _INDENT = " " * 25
 _UNDECIDED = {"SKIP": "skipped", "INCONCLUSIVE": "inconclusive"}
 _COLOURS = {"PASS": "32", "WARN": "33", "FAIL": "31;1", "INCONCLUSIVE": "35", "SKIP": "2", "WAIVED": "36"}
@@ -38,11 +39,16 @@ def lines(document: Document, *, colour: bool = False, verbose: int = 0) -> Iter
     yield from conclusion(document)
 
 
+def heading(document: Document) -> str:
+    """`Conformance of PACS@127.0.0.1:104 as acceptor`."""
+    part = "acceptor" if document["side"] == "scp" else "requestor"
+    return f"Conformance of {document['product']['address'] or NOBODY} as {part}"
+
+
 def _head(document: Document) -> Iterable[str]:
     product = document["product"]
     observed = product["observed"]
-    part = "acceptor" if document["side"] == "scp" else "requestor"
-    yield f"Conformance of {product['address'] or 'a product that did not connect'} as {part}"
+    yield heading(document)
     name = observed["implementation_version_name"] or observed["implementation_class_uid"]
     if name:
         limit = observed["maximum_length_received"]

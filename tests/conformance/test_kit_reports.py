@@ -330,6 +330,12 @@ def test_where_nothing_connects_the_product_is_not_available(tmp_path, capsys):
     assert "no product connected" in capsys.readouterr().err
 
 
+def test_a_product_that_did_not_connect_has_no_name(made):
+    nobody = {**made, "product": {**made["product"], "address": "", "observed": {**made["product"]["observed"]}}}
+    assert "Conformance of a product that did not connect as acceptor" in to_markdown(nobody)
+    assert "<h1>Conformance of a product that did not connect as acceptor</h1>" in to_html(nobody)
+
+
 def test_reports_are_made_of_a_result(made, tmp_path, capsys):
     result = tmp_path / "result.json"
     result.write_text(document.dump(made))
