@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from dulcet.errors import LeaseLostError, WrongStateError
 from dulcet.station.queue.jobs import (
@@ -26,6 +26,7 @@ from dulcet.station.queue.jobs import (
 
 LEASE = 30.0
 EXAMPLES = 40  # some 5 s for SQLite
+SLOTS = st.integers(0, 3)
 S, IS = JobState, InstanceState
 
 
@@ -43,14 +44,15 @@ def test_workers_at_random(kind, make_store, clock):
     example = itertools.count()
 
     class Workers(RuleBasedStateMachine):
-        workers = Bundle("workers")
-
         def __init__(self):
             super().__init__()
             self.store = make_store(kind, f"{next(example)}.sqlite")
             self.jobs = []
             self.claims = 0
             self.known = {}  # instance -> how it was recorded for good
+            self.workers = [None] * 4
+            for priority in (0, 1):
+                self.order(3, priority)
 
         @rule(count=st.integers(0, 4), priority=st.integers(0, 1))
         def order(self, count, priority):
@@ -58,17 +60,22 @@ def test_workers_at_random(kind, make_store, clock):
             order = Order(kind=JobKind.SEND, peer=f"P{len(self.jobs)}", priority=priority)
             self.jobs.append(self.store.add(order, files))
 
-        @rule(target=workers)
-        def claim(self):
+        @rule(slot=SLOTS, is_late=st.booleans())
+        def claim(self, slot, is_late):
+            """Late enough, it takes what another has."""
+            if self.workers[slot] is not None:
+                return
+            clock.pass_((LEASE + 1) * is_late)
             self.claims += 1
             name = f"{id(self)}-{self.claims}"
             job = self.store.claim(name, LEASE)
-            return Worker(name, -1 if job is None or job.id not in self.jobs else job.id)
+            self.workers[slot] = None if job is None else Worker(name, job.id)
 
-        @rule(worker=workers, seconds=st.sampled_from([0.0, 5.0, 40.0]))
-        def work(self, worker, seconds):
+        @rule(slot=SLOTS, seconds=st.sampled_from([0.0, 5.0, 40.0]))
+        def work(self, slot, seconds):
             """Do what is due; a worker that has lost its job does not know it yet."""
-            if worker.job < 0:
+            worker = self.workers[slot]
+            if worker is None:
                 return
             for one in self.store.due_instances(worker.job, limit=2):
                 assert one.id not in self.known
@@ -76,29 +83,37 @@ def test_workers_at_random(kind, make_store, clock):
             clock.pass_(seconds)
 
         @rule(
-            worker=workers, what=st.sampled_from([IS.DONE, IS.FAILED, IS.PENDING]), pause=st.sampled_from([0.0, 50.0])
+            slot=SLOTS,
+            what=st.sampled_from([IS.DONE, IS.FAILED, IS.PENDING]),
+            pause=st.sampled_from([0.0, 50.0]),
+            again=st.booleans(),
         )
-        def record(self, worker, what, pause):
-            if worker.job < 0:
+        def record(self, slot, what, pause, again):
+            """With `again` also what was recorded before, as a worker may that did not hear that it was."""
+            worker = self.workers[slot]
+            if worker is None:
                 return
             now = clock.now
-            results = [InstanceResult(id=one, state=what, not_before=now + pause) for one in worker.unrecorded]
+            over = [one.id for one in self.store.instances(worker.job) if again and one.id in self.known]
+            numbers = [*worker.unrecorded, *over]
+            results = [InstanceResult(id=one, state=what, not_before=now + pause) for one in numbers]
             worker.unrecorded = []
             is_mine = self.holder(worker.job) == worker.name
             try:
                 self.store.record(worker.job, worker.name, results)
             except LeaseLostError:
                 assert not is_mine
-                worker.job = -1
+                self.workers[slot] = None
                 return
             assert is_mine
             if what is not IS.PENDING:
                 for result in results:
                     self.known.setdefault(result.id, what)
 
-        @rule(worker=workers)
-        def renew(self, worker):
-            if worker.job < 0:
+        @rule(slot=SLOTS)
+        def renew(self, slot):
+            worker = self.workers[slot]
+            if worker is None:
                 return
             is_mine = self.holder(worker.job) == worker.name
             try:
@@ -106,11 +121,12 @@ def test_workers_at_random(kind, make_store, clock):
                 assert is_mine
             except LeaseLostError:
                 assert not is_mine
-                worker.job = -1
+                self.workers[slot] = None
 
-        @rule(worker=consumes(workers), how=st.sampled_from([S.QUEUED, S.WAITING, S.PARTIAL, S.FAILED, S.DONE]))
-        def finish(self, worker, how):
-            if worker.job < 0:
+        @rule(slot=SLOTS, how=st.sampled_from([S.QUEUED, S.WAITING, S.PARTIAL, S.FAILED, S.DONE]))
+        def finish(self, slot, how):
+            worker, self.workers[slot] = self.workers[slot], None
+            if worker is None:
                 return
             is_mine = self.holder(worker.job) == worker.name
             left = self.store.job(worker.job).counts.pending
@@ -122,9 +138,10 @@ def test_workers_at_random(kind, make_store, clock):
             except LeaseLostError:
                 assert not is_mine
 
-        @rule(worker=consumes(workers))
-        def kill(self, worker):
+        @rule(slot=SLOTS)
+        def kill(self, slot):
             """It is gone, with all that it did not record."""
+            self.workers[slot] = None
 
         @rule(seconds=st.sampled_from([1.0, 29.0, 31.0, 100.0]))
         def wait(self, seconds):
@@ -175,13 +192,15 @@ def test_workers_at_random(kind, make_store, clock):
 
         def teardown(self):
             """Whatever happened, a worker that lives brings every job to its end."""
-            self.store.hold(False)
             clock.pass_(1000)
-            for number in self.jobs:
-                if self.store.job(number).state is S.PAUSED:
-                    self.store.resume(number)
-            while (job := self.store.claim(f"last-{id(self)}-{clock.now}")) is not None:
+            for _ in range(3 * len(self.jobs)):
                 clock.pass_(1)
+                job = self.store.claim(f"last-{id(self)}-{clock.now}")
+                if job is None:  # and a dead worker may have been asked to pause
+                    for number in self.jobs:
+                        if self.store.job(number).state is S.PAUSED:
+                            self.store.resume(number)
+                    continue
                 due = self.store.due_instances(job.id)
                 assert not {one.id for one in due} & set(self.known)
                 self.store.record(job.id, job.worker, [InstanceResult(id=one.id, state=IS.DONE) for one in due])
