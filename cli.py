@@ -35,6 +35,7 @@ COMMANDS = {
     "get": ("dulcet.commands.get:get", "Get objects on the association that asks (C-GET)."),
     "commit": ("dulcet.commands.commit:commit_command", "Have a peer commit itself to keep objects."),
     "queue": ("dulcet.commands.queue:queue", "What is sent and retrieved in the background: list, show, cancel, run."),
+    "route": ("dulcet.commands.route:route", "Rules that forward what arrives."),
     "serve": ("dulcet.commands.serve:serve", "Receive objects, and be an archive: storage and query SCP."),
     "status": ("dulcet.commands.status:status", "Show what goes on: processes, associations, transfers, jobs."),
     "index": ("dulcet.commands.index:index", "Bring the index of stored objects up to date."),

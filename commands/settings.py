@@ -166,6 +166,8 @@ class Settings:
                 origin = self.origins[table, name]
             try:
                 value = option.process_value(ctx, value)
+            except click.MissingParameter:  # only the command line can say it
+                value = None
             except click.BadParameter as error:
                 raise ConfigurationError(f"{origin}: {error.message}") from error
             is_unset = type(value).__name__ == "Sentinel"  # click 8.3 and later have a mark of their own

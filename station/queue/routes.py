@@ -35,6 +35,7 @@ from dulcet.station.queue.route import DEFAULT_DELAY, Route, Subject
 TABLE = "route"
 JOURNAL = Path(".forwarding", "journal.sqlite")  # in a storage directory: what arrived and has to be forwarded
 MAX_DELAY = 3600.0  # seconds
+MIN_OCTETS_PER_SECOND = 1_000  # below it a peer's own timers would end each association
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,15 +251,15 @@ def _hours(value: object) -> str:
 
 def _bandwidth(value: object) -> int:
     octets = octets_of(value)
-    if octets < 1:
-        raise ConfigurationError("octets per second are expected, like 10M; without a limit leave it away")
+    if octets < MIN_OCTETS_PER_SECOND:
+        raise ConfigurationError("octets per second are expected, at least 1K, like 10M; without a limit leave it away")
     return octets
 
 
 def _delay(value: object) -> float:
-    if type(value) not in (int, float) or not 0 <= float(str(value)) <= MAX_DELAY:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DELAY:
         raise ConfigurationError(f"seconds from 0 to {MAX_DELAY:g} are expected; {DEFAULT_DELAY:g} if it is left away")
-    return float(str(value))
+    return float(value)
 
 
 def _flag(value: object) -> bool:
