@@ -4,11 +4,13 @@ pydicom makes the records from the heads of the objects; the objects themselves 
 object lacks that its records must have is filled in there, and in nothing else.
 """
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from dulcet.escape import quote
@@ -31,33 +33,54 @@ _ENCAPSULATED_DOCUMENT = 0x00420011
 
 def export_file_set(store: ObjectStore, items: Sequence[Item], path: Path, work: Work) -> Exported:
     """A folder with a DICOMDIR. What no record can be made for is left out, and named. As `exporting.export_folder`."""
-    from pydicom.fileset import FileSet
-
     exported = Exported()
-    with _without_checks(), folder_target(path) as making:
-        file_set = FileSet()
+    with _file_set() as file_set, folder_target(path) as making:
         entered = _enter(store, items, file_set, exported, work)
-        file_set.write(making)
+        _write(file_set, making)
         for instance in list(file_set):
             place = Path(instance.path)
             place.unlink()
             if not copy_item(store, entered[str(instance.SOPInstanceUID)], place, exported, work):
                 file_set.remove(instance)
         if file_set.is_staged:
-            file_set.write(use_existing=True)
+            _write(file_set, None)
         with (making / DICOMDIR).open("rb") as file:
             os.fsync(file.fileno())
     return exported
 
 
 @contextmanager
-def _without_checks() -> "Iterator[None]":
-    """What is in an object was accepted long ago."""
+def _file_set() -> "Iterator[FileSet]":
+    """An empty file-set. Nothing is checked: what is in an object was accepted long ago."""
     from pydicom.config import disable_value_validation
+    from pydicom.fileset import FileSet
 
     with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")
-        yield
+        file_set = FileSet()
+        try:
+            yield file_set
+        finally:
+            _clean(_stage_of(file_set))
+
+
+def _write(file_set: "FileSet", path: Path | None) -> None:
+    """Write all of it to a path, or its changed DICOMDIR."""
+    stage = _stage_of(file_set)
+    file_set.write(path, use_existing=path is None)
+    _clean(stage)
+
+
+def _stage_of(file_set: "FileSet") -> "TemporaryDirectory[str] | None":
+    """The folder that pydicom keeps heads in, which it has a new one of after each `write`."""
+    stage = getattr(file_set, "_stage", {}).get("t")
+    return stage if isinstance(stage, TemporaryDirectory) else None
+
+
+def _clean(stage: "TemporaryDirectory[str] | None") -> None:
+    """Remove it now: heads name patients."""
+    if stage is not None:
+        stage.cleanup()
 
 
 def _enter(
@@ -92,6 +115,7 @@ def _head(store: ObjectStore, name: str) -> "Dataset":
     from pydicom.dataset import FileDataset
 
     with store.open(name) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
         whole = pydicom.dcmread(file, stop_before_pixels=True, force=True, defer_size=MAX_VALUE_OCTETS)
     head = FileDataset(name, {}, file_meta=whole.file_meta)
     implicit, little_endian = whole.original_encoding
@@ -109,7 +133,7 @@ class _Filler:
     """Gives an object's records what PS3.3 F.5 wants them to have (type 1), where the object hasn't it."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
 
     def fill(self, head: "Dataset") -> None:
         """Of values that are there nothing is changed."""
@@ -122,6 +146,8 @@ class _Filler:
             ("StudyTime", "000000"),
             ("StudyID", str(study)),
             ("Modality", "OT"),
+            ("StudyInstanceUID", _uid_for(f"study of {head.get('PatientID', '')}")),
+            ("SeriesInstanceUID", _uid_for(f"series of {head.get('StudyInstanceUID', '')}")),
             ("SeriesNumber", str(series)),
             ("InstanceNumber", str(image)),
         ):
@@ -130,5 +156,10 @@ class _Filler:
 
     def _number(self, above: str, uid: str) -> int:
         """1, 2, ... for what is below something."""
-        count = sum(1 for each, _ in self._numbers if each == above) if (above, uid) not in self._numbers else 0
-        return self._numbers.setdefault((above, uid), count + 1)
+        numbers = self._numbers.setdefault(above, {})
+        return numbers.setdefault(uid, len(numbers) + 1)
+
+
+def _uid_for(what: str) -> str:
+    """A UID for what objects don't name (PS3.5 B.2)."""
+    return f"2.25.{int.from_bytes(hashlib.sha256(what.encode()).digest()[:16])}"
