@@ -12,6 +12,7 @@ import trio
 
 from dulcet.conformance.kit.case import Case
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.passive import Traffic
 from dulcet.conformance.kit.preflight import CONCURRENT_ASSOCIATIONS, is_healthy
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.result import CaseResult
@@ -67,6 +68,11 @@ async def at_once(cases: Sequence[Case], number: int, one: Callable[[Case], Awai
         for case in cases:
             nursery.start_soon(limited, case)
             await trio.lowlevel.checkpoint()
+
+
+def was_associated(result: CaseResult) -> bool:
+    """Whether the product accepted an association on the case's last connection."""
+    return bool(result.findings.wires) and Traffic(result.findings.wires[-1]).answer is not None
 
 
 def confirmed(first: CaseResult, second: CaseResult) -> CaseResult:
@@ -255,8 +261,18 @@ class Runner:
         mild = [case for case in doubtful if self._results[case.id].verdict is Verdict.WARN and not case.alone]
         silent = [case for case in doubtful if self._results[case.id].judgement.code == "HANG" and case.probe]
         await at_once([case for case in doubtful if case not in silent and case not in mild], 1, self._again)
-        await at_once(self._in_order(silent), self.product.parallel, self._again)
+        await self._confirm_silent(silent)
         await at_once(mild, self.product.parallel, self._again)
+
+    async def _confirm_silent(self, cases: Sequence[Case]) -> None:
+        """Past a gate, what keeps others out one by one, and beside it what waits inside an association."""
+        parallel = self.product.parallel
+        if self.product.gate is None:
+            return await at_once(cases, parallel, self._again)
+        inside = [case for case in cases if was_associated(self._results[case.id])]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at_once, [case for case in cases if case not in inside], 1, self._again)
+            await at_once(inside, max(parallel - 1, 1), self._again)
 
     async def _again(self, case: Case) -> None:
         """The second run: alone, and with more patience."""
