@@ -1,4 +1,4 @@
-"""Jobs that retrieve: what is here is never asked for again, what did not come is tried again, the rest has a reason."""
+"""Jobs that retrieve: what is here is never asked for again, what did not come is tried again, or has a reason."""
 
 import json
 import sqlite3
