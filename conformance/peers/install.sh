@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the peers that the interop tests and the benchmarks talk to: DCMTK, Orthanc, tshark, strace and chromium (which
-# opens the reports) from Debian's packages, and pynetdicom into an environment of its own (dulcet never depends on it).
+# Installs the peers that the interop tests and the benchmarks talk to: DCMTK, Orthanc, tshark, strace, chromium (which
+# opens the reports) and tmux (a terminal for `dulcet tui`) from Debian's packages, and pynetdicom into an environment of
+# its own (dulcet never depends on it).
 # Runs again without harm.
 set -eu
 
@@ -11,6 +12,7 @@ want orthanc /usr/sbin/Orthanc
 want tshark /usr/bin/tshark
 want strace /usr/bin/strace
 want chromium /usr/bin/chromium
+want tmux /usr/bin/tmux
 
 if [ "${#packages[@]}" -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
@@ -49,4 +51,5 @@ storescp --version | head -1
 tshark --version 2>/dev/null | head -1
 strace --version | head -1
 chromium --version --no-sandbox 2>/dev/null | head -1
+tmux -V
 "$environment/bin/python" -I -c 'import pynetdicom; print("pynetdicom", pynetdicom.__version__)'

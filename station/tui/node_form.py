@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -53,6 +54,7 @@ class NodeForm(ModalScreen[tuple[str, ...] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", key_display="Esc"),
         Binding("ctrl+s", "save", "Save", key_display="^s"),
+        Binding("enter", "next", show=False, priority=True),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
@@ -100,9 +102,11 @@ class NodeForm(ModalScreen[tuple[str, ...] | None]):
         """Begin at the first field that may be changed."""
         self.query_one("#name" if self._node is None else "#ae_title", Input).focus()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes to the next field, and from the last one it saves."""
-        if event.input.id == FIELDS[-1].name:
+    def action_next(self) -> None:
+        """Enter goes to the next field, and from the last one it saves. At once: the next key is for that field."""
+        if not isinstance(self.focused, Input):
+            raise SkipAction
+        if self.focused.id == FIELDS[-1].name:
             self.action_save()
         else:
             self.focus_next()

@@ -51,7 +51,10 @@ class PathSuggester(Suggester):
 class PathInput(Input):
     """Tab takes what is suggested; when nothing is, it goes to the next field."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", key_display="Tab")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", key_display="Tab", priority=True)]
+
+    def __init__(self, hint: str, *, id: str) -> None:
+        super().__init__(placeholder=hint, suggester=PathSuggester(), id=id, compact=True)
 
     def action_complete(self) -> None:
         """See above."""
@@ -59,6 +62,21 @@ class PathInput(Input):
             self.action_cursor_right()
         else:
             self.screen.focus_next()
+
+
+class Suggestion(Static):
+    """What Tab would take: a long path hides it in the field itself."""
+
+    DEFAULT_CSS = "Suggestion { color: $text-muted; height: 1; text-wrap: nowrap; }"
+
+    def on_mount(self) -> None:
+        """Watch the field."""
+        self.watch(self.screen.query_one(PathInput), "_suggestion", self.show_end)
+
+    def show_end(self, path: str) -> None:
+        """The last part of the path, as far as it is new."""
+        name = os.path.basename(path.rstrip("/")) + ("/" if path.endswith("/") else "")
+        self.update(Text(f"Tab: {name}" if path else ""))
 
 
 class PathQuestion(ModalScreen[str | None]):
@@ -76,7 +94,8 @@ class PathQuestion(ModalScreen[str | None]):
         with Vertical(classes="box") as box:
             box.border_title = Text(self._asks)
             yield Static(self._text, markup=False)
-            yield PathInput(placeholder=self._hint, suggester=PathSuggester(), compact=True)
+            yield PathInput(self._hint, id="path")
+            yield Suggestion()
         yield Footer(show_command_palette=False, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -78,8 +78,6 @@ class QueryForm(ItemGrid):
         select.set_options([(name, name) for name in names])
         if chosen in names:
             select.value = chosen
-        elif len(names) == 1:
-            select.value = names[0]
 
     def choose(self, name: str) -> None:
         """Choose a node, which has been offered."""

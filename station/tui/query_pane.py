@@ -63,7 +63,7 @@ class QueryPane(Pane):
         super().__init__(id="query-pane")
         self._asking: Running | None = None
         self._was_stopped = False
-        self._asked_node = ""
+        self._asked_node = self._meant = ""
         self._patients: dict[tuple[str, str], tuple[TreeNode[Item], Mapping[str, Any]]] = {}
 
     def compose(self) -> ComposeResult:
@@ -84,10 +84,11 @@ class QueryPane(Pane):
         self.query_one(QueryForm).offer(nodes)
 
     def shown(self) -> None:
-        """Without a choice, the node that was under the cursor is the one that is meant."""
+        """Until somebody chooses another, the node under the cursor of the screen Nodes is the one that is meant."""
         form, node = self.query_one(QueryForm), self.station.node
-        if not form.node and node is not None:
+        if node is not None and form.node in ("", self._meant):
             form.choose(node.name)
+            self._meant = node.name
 
     @property
     def results(self) -> Tree[Item]:

@@ -56,6 +56,7 @@ class QueuePane(Pane):
         self._is_reading = False
         self._fault = ""
         self._is_worked = True
+        self._ordered = ""
         self._holds_until = 0.0
         self._offered: Sequence[Node] = ()
 
@@ -122,6 +123,13 @@ class QueuePane(Pane):
     def _show(self, jobs: Sequence[Job]) -> None:
         self._jobs = {str(job.id): job for job in jobs}
         self.query_one(Table).show([job_row(job) for job in jobs])
+        self._select_ordered()
+
+    def _select_ordered(self) -> None:
+        """The job that was ordered here gets the cursor, once."""
+        if self._ordered in self._jobs:
+            self.query_one(Table).select(self._ordered)
+            self._ordered = ""
 
     def on_data_table_row_highlighted(self) -> None:
         """The line tells of the job under the cursor."""
@@ -152,6 +160,9 @@ class QueuePane(Pane):
         """End it, when that is what is wanted."""
         job = self.job
         if job is None:
+            return
+        if job.state.is_over:
+            self._tell(f"job {job.id} has ended already", is_error=True)
             return
 
         def answered(yes: bool | None) -> None:
@@ -217,4 +228,6 @@ class QueuePane(Pane):
         self.say(f"looking for DICOM files in {path} ...")
         answer = await self.station.sources.commands.run("send", "--queue", "--json", "--", node, path)
         self._tell(answer.sentence or f"queued for {node}", is_error=answer.code != 0)
+        self._ordered = next((str(event["job"]) for event in answer.events if "job" in event), "")
+        self._select_ordered()
         self.look()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -14,7 +15,7 @@ from textual.widgets import Button, Footer, Input, Label, Select, Static
 
 from dulcet.station.book.nodes import Node
 from dulcet.station.tui.dialogs import MODAL_CSS
-from dulcet.station.tui.path_input import PathInput, PathSuggester
+from dulcet.station.tui.path_input import PathInput, Suggestion
 
 
 class SendForm(ModalScreen[tuple[str, str] | None]):
@@ -23,6 +24,7 @@ class SendForm(ModalScreen[tuple[str, str] | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel", key_display="Esc"),
         Binding("ctrl+s", "send", "Send", key_display="^s"),
+        Binding("enter", "next", show=False, priority=True),
     ]
     DEFAULT_CSS = (
         MODAL_CSS.format(name="SendForm")
@@ -53,22 +55,26 @@ class SendForm(ModalScreen[tuple[str, str] | None]):
                     yield Static(self._what, markup=False)
                 else:
                     hint = "a file, a folder with all below it, a DICOMDIR, a zip file"
-                    yield PathInput(placeholder=hint, suggester=PathSuggester(), id="path", compact=True)
+                    yield PathInput(hint, id="path")
             with Horizontal():
                 yield Label("To")
                 value = self._names[0] if len(self._names) == 1 else Select.NULL
                 names = [(name, name) for name in self._names]
                 yield Select[str](names, prompt="choose a node", value=value, id="to", compact=True)
+            if not self._what:
+                yield Suggestion()
             yield Static("", classes="fault", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button("Send", id="send", variant="primary", compact=True)
         yield Footer(show_command_palette=False, compact=True)
 
-    def on_input_submitted(self) -> None:
-        """Enter goes on to the node, if there is one to be chosen."""
+    def action_next(self) -> None:
+        """Enter goes on to the node, if there is one to be chosen. At once: the next key is for that field."""
+        if not isinstance(self.focused, Input):
+            raise SkipAction
         if self.query_one("#to", Select).value is Select.NULL:
-            self.query_one("#to", Select).focus()
+            self.set_focus(self.query_one("#to"))
         else:
             self.action_send()
 

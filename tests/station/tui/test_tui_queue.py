@@ -180,7 +180,9 @@ def test_files_are_sent_through_the_queue(desk, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     async def steps(desk):
-        desk.script.on("send", lines=['{"event": "queue.added"}'])
+        desk.script.on("send", lines=['{"event": "job.queued", "job": 2}'])
+        for number in (1, 3):
+            desk.store.put(number)
         await desk.press("f3", "n")
         await desk.sees("Send", "choose a node")
         await desk.type("im")
@@ -190,6 +192,9 @@ def test_files_are_sent_through_the_queue(desk, tmp_path, monkeypatch):
         desk.app.screen.query_one("#to").value = "PACS"
         await desk.press("enter")
         await desk.sees("queued for PACS")
+        assert desk.app.front.job.id == 3
+        desk.store.put(2)
+        await desk.until(lambda: desk.app.front.job.id == 2, "the new one")
         assert desk.said[-1] == ("send", "--queue", "--json", "--", "PACS", f"{tmp_path}/images")
 
     desk(size=(160, 40)).drive(steps)
@@ -208,6 +213,17 @@ def test_what_cannot_be_sent_is_said_in_the_form(desk):
         await desk.sees("To which node?")
         await desk.press("escape")
         assert desk.said == []
+
+    desk().drive(steps)
+
+
+def test_what_has_ended_is_not_cancelled(desk):
+    async def steps(desk):
+        desk.store.put(1, state=JobState.DONE, ended_at=1.8e9)
+        await desk.press("f3")
+        await desk.sees("● done")
+        await desk.press("c")
+        await desk.sees("job 1 has ended already")
 
     desk().drive(steps)
 
