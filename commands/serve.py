@@ -17,6 +17,7 @@ from dulcet.services.storage import Durability, OnConflict, StorageOptions
 from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.queue.routes import OwnEntity, Routes
+from dulcet.station.retrieval.ports import bind_when_free
 from dulcet.station.server import Part, ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers
 
@@ -37,12 +38,16 @@ def serve(ctx: click.Context, /, **options: Any) -> int:
     nobody else. Where there is a transfer queue, it runs its jobs. `dulcet status` shows what goes on.
     """
     settings = _settings(options)
-    sockets = bind(settings.host, settings.port, backlog=settings.limits.backlog)
+    sockets = bind_when_free(settings.host, settings.port, backlog=settings.limits.backlog, waiting=_say)
     http_sockets = [] if settings.http is None else bind(*settings.http, backlog=HTTP_BACKLOG)
     part = Part(http_sockets=http_sockets, read_settings=_reader(ctx))
     if settings.workers > 1:
         return run_workers(settings, sockets, part)
     return run_server(settings, sockets, part)
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"dulcet: {sentence}", err=True)
 
 
 def _reader(ctx: click.Context) -> Callable[[], ServerSettings]:

@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from dulcet.errors import DulcetError
+from dulcet.errors import DulcetError, LeaseLostError, QueueError
 from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.events import Event
@@ -90,6 +90,8 @@ class _RetrieveJob:
             if not self._job.counts.instances and not await self._survey():
                 reason = f"{self._order.peer} has nothing of it"
                 return Standing(state=JobState.FAILED, reason=reason, exit_code=EXIT_NO_INPUT)
+        except (QueueError, LeaseLostError):
+            raise
         except DulcetError as error:
             return self._not_surveyed(error)
         await self._load()

@@ -1,6 +1,5 @@
 """Whether it is a server of our own that has the port: then it receives what a C-MOVE sends, and we look for it."""
 
-import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.listener import bind
 from dulcet.station.monitor.process_file import read_processes
-from dulcet.station.retrieval.ports import is_claimed
+from dulcet.station.retrieval.ports import is_claimed, is_taken
 from dulcet.station.retrieval.receiver import echo_problem
 from dulcet.station.retrieval.reception import Receive, ReceiverSettings, Reception
 from dulcet.station.retrieval.tally import Tally
@@ -90,7 +89,7 @@ def is_free(host: str, port: int) -> bool:
     try:
         sockets = bind(host, port, backlog=1)
     except ConfigurationError as error:
-        return not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE)
+        return not is_taken(error)
     for sock in sockets:
         sock.close()
     return True

@@ -1,11 +1,20 @@
 """Ports of this machine that retrievals receive on: each has a lock, which tells them from servers."""
 
+import errno
 import fcntl
 import os
+import socket
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from dulcet.errors import ConfigurationError
+from dulcet.services.listener import bind
 from dulcet.station.book.configuration import state_path
+
+WAIT_SECONDS = 60.0  # of a server for a retrieval that has its port
+LOOK_SECONDS = 0.2
 
 
 class PortClaim:
@@ -42,6 +51,36 @@ def is_claimed(port: int) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def is_taken(error: ConfigurationError) -> bool:
+    """Whether a port could not be had because somebody listens there."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+
+
+def bind_when_free(
+    host: str, port: int, *, backlog: int, waiting: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+) -> list[socket.socket]:
+    """As `bind`, but a retrieval of ours that has the port is waited for, a minute at most. Synchronous.
+
+    `waiting` is told so, once. A server that is begun again finds its port taken when a job has used the moment.
+    """
+    until = clock() + WAIT_SECONDS
+    is_told = False
+    while True:
+        try:
+            return bind(host, port, backlog=backlog)
+        except ConfigurationError as error:
+            if not is_taken(error) or not is_claimed(port):
+                raise
+            if clock() >= until:
+                raise ConfigurationError(
+                    f"a retrieval receives on port {port}; `dulcet queue list` shows which, and `queue pause` ends it"
+                ) from error
+        if not is_told:
+            waiting(f"a retrieval receives on port {port}: waiting until it is done")
+        is_told = True
+        time.sleep(LOOK_SECONDS)
 
 
 def _path(port: int) -> Path:
