@@ -60,43 +60,48 @@ def test_workers_at_random(kind, make_store, clock):
             order = Order(kind=JobKind.SEND, peer=f"P{len(self.jobs)}", priority=priority)
             self.jobs.append(self.store.add(order, files))
 
-        @rule(slot=SLOTS, is_late=st.booleans())
-        def claim(self, slot, is_late):
-            """Late enough, it takes what another has."""
-            if self.workers[slot] is not None:
-                return
-            clock.pass_((LEASE + 1) * is_late)
+        @rule(
+            slot=SLOTS,
+            action=st.sampled_from(["work", "work", "record", "record", "renew", "finish", "kill"]),
+            what=st.sampled_from([IS.DONE, IS.FAILED, IS.PENDING]),
+            how=st.sampled_from([S.QUEUED, S.WAITING, S.PARTIAL, S.FAILED, S.DONE]),
+            seconds=st.sampled_from([0.0, 5.0, 40.0]),
+            again=st.booleans(),
+        )
+        def act(self, slot, action, what, how, seconds, again):
+            """A worker that has a job does something; one that has none takes one, perhaps one that another has."""
+            clock.pass_(seconds)
+            worker = self.workers[slot]
+            if worker is None:
+                self.claim(slot)
+            elif action == "work":
+                self.work(worker)
+            elif action == "record":
+                self.record(slot, worker, what, clock.now + seconds, again)
+            elif action == "renew":
+                self.renew(slot, worker)
+            else:
+                self.workers[slot] = None
+                if action == "finish":
+                    self.finish(worker, how)
+
+        def claim(self, slot):
             self.claims += 1
             name = f"{id(self)}-{self.claims}"
             job = self.store.claim(name, LEASE)
             self.workers[slot] = None if job is None else Worker(name, job.id)
 
-        @rule(slot=SLOTS, seconds=st.sampled_from([0.0, 5.0, 40.0]))
-        def work(self, slot, seconds):
+        def work(self, worker):
             """Do what is due; a worker that has lost its job does not know it yet."""
-            worker = self.workers[slot]
-            if worker is None:
-                return
             for one in self.store.due_instances(worker.job, limit=2):
                 assert one.id not in self.known
                 worker.unrecorded.append(one.id)
-            clock.pass_(seconds)
 
-        @rule(
-            slot=SLOTS,
-            what=st.sampled_from([IS.DONE, IS.FAILED, IS.PENDING]),
-            pause=st.sampled_from([0.0, 50.0]),
-            again=st.booleans(),
-        )
-        def record(self, slot, what, pause, again):
+        def record(self, slot, worker, what, not_before, again):
             """With `again` also what was recorded before, as a worker may that did not hear that it was."""
-            worker = self.workers[slot]
-            if worker is None:
-                return
-            now = clock.now
             over = [one.id for one in self.store.instances(worker.job) if again and one.id in self.known]
             numbers = [*worker.unrecorded, *over]
-            results = [InstanceResult(id=one, state=what, not_before=now + pause) for one in numbers]
+            results = [InstanceResult(id=one, state=what, not_before=not_before) for one in numbers]
             worker.unrecorded = []
             is_mine = self.holder(worker.job) == worker.name
             try:
@@ -110,11 +115,7 @@ def test_workers_at_random(kind, make_store, clock):
                 for result in results:
                     self.known.setdefault(result.id, what)
 
-        @rule(slot=SLOTS)
-        def renew(self, slot):
-            worker = self.workers[slot]
-            if worker is None:
-                return
+        def renew(self, slot, worker):
             is_mine = self.holder(worker.job) == worker.name
             try:
                 self.store.renew(worker.job, worker.name, LEASE)
@@ -123,11 +124,7 @@ def test_workers_at_random(kind, make_store, clock):
                 assert not is_mine
                 self.workers[slot] = None
 
-        @rule(slot=SLOTS, how=st.sampled_from([S.QUEUED, S.WAITING, S.PARTIAL, S.FAILED, S.DONE]))
-        def finish(self, slot, how):
-            worker, self.workers[slot] = self.workers[slot], None
-            if worker is None:
-                return
+        def finish(self, worker, how):
             is_mine = self.holder(worker.job) == worker.name
             left = self.store.job(worker.job).counts.pending
             if how is S.DONE and left:
@@ -137,15 +134,6 @@ def test_workers_at_random(kind, make_store, clock):
                 assert is_mine
             except LeaseLostError:
                 assert not is_mine
-
-        @rule(slot=SLOTS)
-        def kill(self, slot):
-            """It is gone, with all that it did not record."""
-            self.workers[slot] = None
-
-        @rule(seconds=st.sampled_from([1.0, 29.0, 31.0, 100.0]))
-        def wait(self, seconds):
-            clock.pass_(seconds)
 
         @rule(data=st.data(), wish=st.sampled_from([*Wish]))
         def ask(self, data, wish):
