@@ -129,7 +129,9 @@ class _Story:
         self._nodes.write_text("\n".join(entries))
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "DULCET_CONFIG": os.devnull, "DULCET_NODES": str(self._nodes)}
+        """Nothing of the user's own: no settings, no nodes, no queue."""
+        own = {"DULCET_NODES": str(self._nodes), "DULCET_STATE": str(self._folder / "state")}
+        return {**os.environ, "DULCET_CONFIG": os.devnull, **own}
 
     def _show(self, title: str, arguments: list[str]) -> None:
         shown = shlex.join(arguments).replace(str(self._folder), "DEMO").replace(str(self._images), IMAGES)

@@ -24,7 +24,9 @@ def dulcet_serve(
         stored.mkdir(exist_ok=True)
         command = [*PROGRAM, "serve", "--aet", ae_title, "--port", str(address.port), "--directory", str(stored)]
         command += options
+        state = os.environ.get("DULCET_STATE") or str(directory / "state")  # nor has the user's own queue
+        environment = {**DEFAULT_SETTINGS, "DULCET_STATE": state}
         with running_peer(
-            command, address=address, directory=directory, storage=stored, environment=DEFAULT_SETTINGS
+            command, address=address, directory=directory, storage=stored, environment=environment
         ) as peer:
             yield peer

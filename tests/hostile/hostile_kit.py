@@ -328,7 +328,11 @@ def serving(
         }
         command = [sys.executable, str(PROGRAM), "serve", "--port", str(address.port), "--directory", str(stored)]
         command += ["--artim", str(ARTIM), "--min-free", "0", *options]
-        environment = {"DULCET_CONFIG": os.devnull, "DULCET_WATCHED": json.dumps(settings)}
+        environment = {
+            "DULCET_CONFIG": os.devnull,
+            "DULCET_STATE": str(directory / "state"),
+            "DULCET_WATCHED": json.dumps(settings),
+        }
         with running_peer(
             command, address=address, directory=directory, storage=stored, environment=environment
         ) as running:
