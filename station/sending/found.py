@@ -104,10 +104,11 @@ class FileToSend:
             descriptor = os.open(self.name, OPEN_FLAGS)
         except OSError as error:
             raise NoInputError(since_found(error)) from error
-        size = os.fstat(descriptor).st_size
-        if size != self.header.file_size:
+        try:
+            self._check(descriptor)
+        except BaseException:
             os.close(descriptor)
-            raise NoInputError(f"it has changed: {size} octets now, {self.header.file_size} when it was found")
+            raise
         return OpenedFile(descriptor, self.header.data_set_offset, self.size)
 
     def _check(self, descriptor: int) -> None:

@@ -180,11 +180,10 @@ class Sender:
 
     def _try_again(self, work: Outgoing, outcome: Outcome, error: AssociationError) -> None:
         """Back into the queue, unless its attempts are used up."""
-        del self._under_way[work]
         if work.attempts <= self._options.retries:
-            work.rewind()
-            self._queue.appendleft(work)
+            self._put_back(work)
         else:
+            del self._under_way[work]
             self._leave(work, outcome, error)
 
     def _leave(self, work: Outgoing, outcome: Outcome, error: AssociationError | None) -> None:
@@ -245,7 +244,10 @@ class Sender:
         upcoming = await self._next(association, plan, choices, buffer)
         try:
             while upcoming is not None or outstanding:
-                if upcoming is not None and len(outstanding) < depth:
+                if upcoming is not None and self._is_ending:
+                    self._put_back(upcoming)
+                    upcoming = None
+                elif upcoming is not None and len(outstanding) < depth:
                     work, upcoming = upcoming, None
                     await self._start(association, work)
                     outstanding.append(work)
@@ -256,10 +258,14 @@ class Sender:
             for work in outstanding:
                 self._try_again(work, Outcome.UNCONFIRMED, error)
             if upcoming is not None:
-                del self._under_way[upcoming]
-                upcoming.rewind()
-                self._queue.appendleft(upcoming)
+                self._put_back(upcoming)
             raise
+
+    def _put_back(self, work: Outgoing) -> None:
+        """It is the next one again."""
+        del self._under_way[work]
+        work.rewind()
+        self._queue.appendleft(work)
 
     async def _next(
         self,
