@@ -317,7 +317,7 @@ class Desk:
         while time.monotonic() < deadline:
             if is_so():
                 return
-            await self.pilot.pause(0.02)
+            await self.pilot.pause(0.05)
         pytest.fail(f"it never came about: {what}\n{self.screen}")
 
     async def sees(self, *texts):

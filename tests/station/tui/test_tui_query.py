@@ -100,30 +100,25 @@ def test_levels_are_asked_for_when_they_are_opened_and_once(desk):
     desk().drive(steps)
 
 
-@pytest.mark.parametrize(
-    ("moves", "words"),
-    [
-        ((), (f"--study={STUDY_UID}", "--study=1.2.4", "--", "PACS", "studies")),
-        (("down",), (f"--study={STUDY_UID}", "--", "PACS", "studies")),
-        (("down", "enter", "down"), (f"--study={STUDY_UID}", f"--series={SERIES_UID}", "--", "PACS", "series")),
-    ],
-)
-def test_the_selected_level_is_retrieved_through_the_queue(desk, moves, words):
+def test_the_selected_level_is_retrieved_through_the_queue(desk):
     async def steps(desk):
+        series = [match(series=SERIES_UID, number=1, modality="CT")]
         desk.script.on("find", lines=[*STUDIES[:2], ENDED])
-        desk.script.on(
-            "find", "--json", f"--study={STUDY_UID}", lines=[match(series=SERIES_UID, number=1, modality="CT")]
-        )
-        desk.script.on("retrieve", lines=['{"event": "queue.added", "job": 1}'])
+        desk.script.on("find", "--json", f"--study={STUDY_UID}", lines=series)
         await ask(desk, "enter")
         await desk.sees("2 studies of 1 patient")
-        for move in moves:
-            await desk.press(move)
-            if move == "enter":
-                await desk.sees("1 series")
-        await desk.press("r")
+        await desk.press("r", "down", "r", "enter")
+        await desk.sees("1 series")
+        await desk.press("down", "r")
         await desk.sees("queued")
-        assert desk.said[-1] == ("retrieve", "--queue", "--json", "--directory=vault", *words)
+        asked = [
+            words[4:] for words in desk.said if words[:4] == ("retrieve", "--queue", "--json", "--directory=vault")
+        ]
+        assert asked == [
+            (f"--study={STUDY_UID}", "--study=1.2.4", "--", "PACS", "studies"),
+            (f"--study={STUDY_UID}", "--", "PACS", "studies"),
+            (f"--study={STUDY_UID}", f"--series={SERIES_UID}", "--", "PACS", "series"),
+        ]
 
     desk().drive(steps)
 
@@ -153,25 +148,26 @@ def test_a_query_is_stopped_at_the_peer_and_what_came_stays(desk):
     desk().drive(steps)
 
 
-@pytest.mark.parametrize(
-    ("code", "lines", "errors", "sentence"),
-    [
-        (0, [ENDED], ("dulcet: nothing matched.", "  Wild cards: 'DOE*'"), "nothing matched. Wild cards: 'DOE*'"),
-        (0, [*STUDIES, LIMITED], (), "there are more: the limit was reached"),
-        (77, [], ("dulcet: PACS rejected the association", "  Ask its administrator."), "Ask its administrator."),
-        (2, [], ("Usage: dulcet find", "", "Error: 'soon' is no date"), "'soon' is no date"),
-        (1, [STUDIES[0], UNREADABLE], (), "2 studies of 1 patient; 1 match can't be read"),
-        (70, ["no JSON", "[]", UNREADABLE], (), "the command ended with exit code 70"),
-    ],
+ENDS = (
+    (0, [ENDED], ("dulcet: nothing matched.", "  Wild cards: 'DOE*'"), "nothing matched. Wild cards: 'DOE*'"),
+    (0, [*STUDIES, LIMITED], (), "there are more: the limit was reached"),
+    (77, [], ("dulcet: PACS rejected the association", "  Ask its administrator."), "Ask its administrator."),
+    (2, [], ("Usage: dulcet find", "", "Error: 'soon' is no date"), "'soon' is no date"),
+    (1, [STUDIES[0], UNREADABLE], (), "2 studies of 1 patient; 1 match can't be read"),
+    (70, ["no JSON", "[]", UNREADABLE], (), "the command ended with exit code 70"),
 )
-def test_how_a_query_ends(desk, code, lines, errors, sentence):
-    async def steps(desk):
-        desk.size = (160, 40)
-        desk.script.on("find", code=code, lines=lines, errors=errors)
-        await ask(desk, "enter")
-        await desk.until(lambda: sentence in desk.line, sentence)
 
-    desk(size=(160, 40)).drive(steps)
+
+def test_how_queries_end(desk):
+    async def steps(desk):
+        await ask(desk)
+        for code, lines, errors, sentence in ENDS:
+            desk.script.on("find", code=code, lines=lines, errors=errors)
+            await desk.press("f", "enter")
+            await desk.until(lambda sentence=sentence: sentence in desk.line, sentence)
+            await desk.press("escape")
+
+    desk(size=(160, 24)).drive(steps)
 
 
 def test_without_a_node_nothing_is_asked(desk):

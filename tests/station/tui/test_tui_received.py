@@ -3,8 +3,6 @@
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from dulcet.station.preview.picture import Image, ProblemKind
 from dulcet.station.tui.half_blocks import fitted, scaled, strips
 from dulcet.station.tui.table import Column, fit
@@ -23,7 +21,7 @@ def test_the_newest_series_and_the_picture_of_the_selected(desk, values):
         await desk.sees("ROE^RICHARD 2026-01-31 CT 2 axial 12")
         assert desk.painter.asked == ["1.2.2", "1.2.1"]  # it is kept
 
-    desk(size=(160, 40)).drive(steps)
+    desk(size=(160, 24)).drive(steps)
 
 
 def test_what_comes_is_seen(desk, values):
@@ -37,27 +35,22 @@ def test_what_comes_is_seen(desk, values):
     desk().drive(steps)
 
 
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        (ProblemKind.NO_PIXELS, "it is a report"),
-        (OSError(24, "Too many open files"), "Too many open files"),
-        (None, "no file of it is there any more"),
-    ],
-)
-def test_without_a_picture_there_is_a_sentence(desk, values, answer, sentence):
+def test_without_a_picture_there_is_a_sentence(desk, values):
     async def steps(desk):
-        desk.shelf.rows = [values.series(1)]
-        if answer is None:
-            desk.shelf.gone.add("1.2.1")
-        elif isinstance(answer, ProblemKind):
-            desk.painter.answers["1.2.1"] = values.problem(image=Image("x"), kind=answer, reason=sentence)
-        else:
-            desk.painter.answers["1.2.1"] = answer
+        desk.shelf.rows = [values.series(number) for number in (1, 2, 3)]
+        desk.painter.answers["1.2.1"] = values.problem(
+            image=Image("x"), kind=ProblemKind.NO_PIXELS, reason="it is a report"
+        )
+        desk.painter.answers["1.2.2"] = OSError(24, "Too many open files")
+        desk.shelf.gone.add("1.2.3")
         await desk.press("f4")
-        await desk.sees(sentence)
+        await desk.sees("it is a report")
+        await desk.press("down")
+        await desk.sees("Too many open files")
+        await desk.press("down")
+        await desk.sees("no file of it is there any more")
 
-    desk(size=(160, 40)).drive(steps)
+    desk(size=(160, 24)).drive(steps)
 
 
 def test_an_index_that_is_locked_is_a_sentence_and_comes_back(desk, values):
@@ -103,7 +96,7 @@ def test_view_export_forward_remove(desk, values, tmp_path, monkeypatch):
             ("remove", "--yes", "1.2.1"),
         ]
 
-    desk(size=(160, 40)).drive(steps)
+    desk(size=(160, 24)).drive(steps)
 
 
 def test_a_series_of_many_files_is_forwarded_in_jobs_of_some(desk, values, monkeypatch):
@@ -131,7 +124,7 @@ def test_a_series_of_many_files_is_forwarded_in_jobs_of_some(desk, values, monke
         await desk.press("ctrl+s")
         await desk.sees("no file of it is there any more")
 
-    desk(size=(160, 40)).drive(steps)
+    desk(size=(160, 24)).drive(steps)
 
 
 def test_the_index_is_brought_up_to_date_when_files_came(desk, values, monkeypatch):
