@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 
 import pydicom
 import pytest
@@ -158,7 +159,7 @@ def in_short(server, folder, heard):
     heard.run(server, "move", peer, "--patient-id", CANARY, "--to", "NOBODY", "-vv")
     heard.run(server, "send", "--queue", "PEER", folder / "objects", folder / "damaged")
     heard.run(server, "queue", "wait", "all")
-    identify(server)
+    identify(server, heard)
 
 
 def at_length(server, folder, heard):
@@ -181,13 +182,19 @@ def at_length(server, folder, heard):
     heard.run(server, "echo", peer, "--user", CANARY, "-vv")
 
 
-def identify(server):
-    """A user identity, with an association that is refused and one that is not (PS3.7 D.3.3.7)."""
-    for called in ("DULCET", "OTHER"):
+def identify(server, heard):
+    """A user identity (PS3.7 D.3.3.7), with an association that is refused, and one that is seen in the reports."""
+    deadline = time.monotonic() + 60
+    for called in ("OTHER", "DULCET"):
         request = Request(called=title(called), calling=title("IDENTITY"), contexts=(context(1, CT),))
         request = request.with_user(user_identity(2, CANARY.encode(), CANARY.encode()))
         with socket.create_connection((server.peer.host, server.peer.port)) as sock:
-            sock.sendall(request.encode() + CANARY.encode())
+            sock.sendall(request.encode())
+            sock.recv(1000)
+            while called == "DULCET" and "IDENTITY" not in heard.said.get("process file", ""):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            sock.sendall(CANARY.encode() * 10)
             sock.recv(1000)
 
 
