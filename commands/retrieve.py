@@ -121,7 +121,6 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
     peer = one_peer(split[0], options)
     wanted = asked(level, options)
     settings = _settings(wanted, query_settings(options))
-    check_writable(options["report_file"])
     try:
         allowed = tuple(AllowedPeer.parse(text) for text in options["allow"])
         check_before(wanted, settings)
@@ -131,6 +130,7 @@ def retrieve(words: tuple[str, ...], **options: Any) -> int:
         from dulcet.commands.retrieve_queued import order
 
         return order(split[0], wanted, settings, storage_classes(options["sop_classes"]), said, job)
+    check_writable(options["report_file"])
     how = RetrieveOptions(
         via=options["via"],
         port=options["port"],

@@ -254,10 +254,12 @@ def test_a_port_that_a_stranger_has(queue, archive_thread, study):
         (["--queue", "--report", "x.csv"], "dulcet queue show"),
     ],
 )
-def test_wrong_use(state, command, words, sentence):
+def test_wrong_use(state, command, words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     answer = command("retrieve", "ARCHIVE@127.0.0.1:104", "--study", "1.2.3", *words)
     assert answer.code == 2
     assert sentence in answer.errors
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_what_was_asked_is_kept_and_what_a_node_prefers_is_looked_up_late(state, command, tmp_path):
