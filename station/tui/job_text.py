@@ -70,16 +70,14 @@ def instances(job: Job) -> str:
 
 
 def getting_on(job: Job) -> str:
-    """Rate and time left; when it is tried again; when it ended."""
+    """Rate and time left; when it is tried again; when it ended, or was ordered."""
     if job.state is JobState.RUNNING:
         pace = rate(job.progress.octets_per_second) if job.progress.octets_per_second else ""
         left = "" if job.progress.seconds_left is None else countdown(job.progress.seconds_left)
         return "  ".join(part for part in (pace, left) if part)
     if job.state is JobState.WAITING:
         return f"again {moment(job.not_before)}"
-    if job.state.is_over:
-        return f"ended {moment(job.ended_at)}"
-    return f"since {moment(job.created_at)}"
+    return moment(job.ended_at if job.state.is_over else job.created_at)
 
 
 def reason(job: Job) -> str:

@@ -27,8 +27,8 @@ _COLUMNS = (
     Column("Peer", 14, share=1),
     Column("State", 11),
     Column("Progress", 10),
-    Column("Done", 11),
-    Column("How", 18),
+    Column("Done", 14),
+    Column("Rate, or when", 15),
     Column("Reason", 20, share=4, drop=1),
 )
 WORKER = "queue run"

@@ -5,7 +5,7 @@ import sqlite3
 
 from dulcet.errors import QueueError
 from dulcet.station.queue.jobs import Counts, InstanceState, JobKind, JobState, Progress, Wish
-from dulcet.station.tui import job_text
+from dulcet.station.tui import figures, job_text
 
 RUNNING = {
     "state": JobState.RUNNING,
@@ -229,7 +229,7 @@ def test_how_a_job_reads(desk):
     assert job_text.state(store.job(1)).plain == "▶ cancelling"
     store.put(1, state=JobState.QUEUED, peer="PACS\x1b")
     assert job_text.peer(store.job(1)) == "to PACS\\x1b"
-    assert job_text.getting_on(store.job(1)).startswith("since ")
+    assert job_text.getting_on(store.job(1)) == figures.moment(1.8e9)
     assert "ordered" in job_text.facts(store.job(1))
 
 
