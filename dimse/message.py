@@ -152,7 +152,7 @@ def rows(message_class: Any) -> tuple[Row, ...]:
 @cache
 def _response_to(command_field: int) -> tuple[Any, tuple[tuple[str, str], ...]]:
     """The class of the response to a request, and what of `_REPEATED` it has."""
-    response_class = BY_COMMAND_FIELD[command_field | RESPONSE_BIT]
+    response_class: Any = BY_COMMAND_FIELD[command_field | RESPONSE_BIT]
     names = {row.name for row in rows(response_class)}
     return response_class, tuple(pair for pair in _REPEATED if pair[0] in names)
 

@@ -77,7 +77,7 @@ def storage_operation(
 async def _finish(sink: Sink | None) -> StoredObject:
     if sink is None:
         raise StorageError("no data set came with the C-STORE-RQ", status=PROCESSING_FAILURE)
-    return await cast(Incoming, sink).finish()  # `open_sink` opened it
+    return await cast("Incoming", sink).finish()  # `open_sink` opened it
 
 
 class _Refused:
