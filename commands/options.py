@@ -1,17 +1,19 @@
 """Options that commands share, spelt once."""
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from dulcet.station.book.identity import user_identity_items
 from dulcet.station.book.nodes import DEFAULT_AE_TITLE as DEFAULT_AE_TITLE
 from dulcet.station.book.nodes import ae_title as ae_title
-from dulcet.ul.items import Item
+
+if TYPE_CHECKING:
+    import ssl
+
+    from dulcet.ul.items import Item
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +72,7 @@ identity_options = stacked(
 """User identity negotiation, PS3.7 D.3.3.7."""
 
 
-def tls_client(options: Mapping[str, Any]) -> ssl.SSLContext | None:
+def tls_client(options: Mapping[str, Any]) -> "ssl.SSLContext | None":
     """The TLS context that `tls_client_options` describe; None without TLS."""
     if not options["tls"]:
         if any(map(is_given, ("tls_ca", "tls_cert", "tls_key"))):
@@ -81,8 +83,10 @@ def tls_client(options: Mapping[str, Any]) -> ssl.SSLContext | None:
     return client_context(ca=options["tls_ca"], cert=options["tls_cert"], key=options["tls_key"])
 
 
-def user_identity(options: Mapping[str, Any]) -> tuple[Item, ...]:
+def user_identity(options: Mapping[str, Any]) -> "tuple[Item, ...]":
     """The User Identity Sub-Item that `identity_options` describe; none without them."""
+    from dulcet.station.book.identity import user_identity_items  # loads the layouts of PS3.8
+
     try:
         return user_identity_items(options)
     except ValueError as error:

@@ -1,7 +1,10 @@
 """`dulcet queue` and `dulcet send --queue`: what is asked, what is shown, what is wrong and how that is said."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
@@ -465,3 +468,17 @@ def test_a_damaged_queue_is_told_of_on_standard_error(queue, state):
     assert (answer.code, answer.output) == (0, "")
     assert "THE QUEUE WAS DAMAGED" in answer.errors
     assert time.monotonic() - began < 10
+
+
+def test_listing_loads_nothing_of_the_network(state, add):
+    add()
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dulcet", "queue", "list"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "DULCET_CONFIG": os.devnull},
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "dulcet.station.queue.sqlite_store" in loaded
+    assert loaded & {"trio", "construct", "ssl", "pydicom", "rich", "textual"} == set()
