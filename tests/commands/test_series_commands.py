@@ -5,12 +5,16 @@ import io
 import json
 import os
 import re
+import signal
 from pathlib import Path
 
+import click
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
+from dulcet.commands.series_options import perform
+from dulcet.errors import ConfigurationError
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive import index as index_module
 from dulcet.station.archive.arrivals import How, NewArrival, Source
@@ -20,6 +24,7 @@ from dulcet.station.archive.upkeep import entry_of, hash_arrivals, record
 from dulcet.station.queue.jobs import JobKind, NewInstance, Order
 from dulcet.station.queue.sqlite_store import open_queue
 from dulcet.station.vault import open_vault as open_vault_module
+from dulcet.station.vault.work import Work
 
 CT, MR, RT = "CT_small.dcm", "MR_small.dcm", "rtplan.dcm"
 DAY = 24 * 3600 * 10**9
@@ -381,6 +386,36 @@ def test_pruning(series, vault):
     assert (answer.code, answer.output) == (0, "1 series removed: 1 file, 0.0 MB.\n")
     assert [path.exists() for path in vault.paths.values()] == [False, True, True]
     assert series("prune", "--keep-octets", keep).output == "0 series removed: 0 files, 0.0 MB.\n"
+
+
+# Work that is ended ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, click.exceptions.Exit)]
+)
+def test_a_signal_ends_work_between_two_steps(number, expected):
+    steps = []
+
+    def work_on(work):
+        os.kill(os.getpid(), number)
+        while True:
+            steps.append(work.is_stopped)
+            work.octets(1)
+
+    work = Work()
+    with pytest.raises(expected) as ended:
+        perform(work, work_on)
+    assert steps[-1] is False or len(steps) == work.transfer.octets
+    assert getattr(ended.value, "exit_code", 143) == 143
+
+
+def test_what_goes_wrong_in_work_leaves_as_it_is():
+    def fails(_work):
+        raise ConfigurationError("no")
+
+    with pytest.raises(ConfigurationError, match="no"):
+        perform(Work(), fails)
 
 
 # Wrong uses ----------------------------------------------------------------------------------------------------------
