@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,15 @@ from dulcet.errors import ArchiveError, NoInputError
 from dulcet.escape import quote
 from dulcet.station.archive.interfaces import VaultIndex
 from dulcet.station.archive.series import Series, Wanted
+from dulcet.station.terminal import moves_cursor
 from dulcet.station.vault.naming import MIN_CHARACTERS, matching, shown
 from dulcet.station.vault.open_vault import Vault, open_vault
 from dulcet.station.vault.work import Work
 
 EXIT_PARTLY_FAILED = 1
 MAX_NAMED = 10
+PATIENCE_SECONDS, REFRESH_SECONDS = 1.0, 0.2
+CLEAR = "\r\x1b[K"
 MAX_WORD_CHARACTERS = 100
 
 T = TypeVar("T")
@@ -50,15 +54,42 @@ def opened(directory: Path, *, no_update: bool = False) -> Iterator[Vault]:
     vault = open_vault(directory)
     try:
         if not no_update:
+            reading = _Reading()
             try:
-                bring_up_to_date(vault.store, vault.index)
+                bring_up_to_date(vault.store, vault.index, reading)
             except OSError as error:
                 raise unusable(directory, error) from error
+            finally:
+                reading.end()
         yield vault
     except ArchiveError as error:
         raise unusable(directory, error) from error
     finally:
         vault.close()
+
+
+class _Reading:
+    """Tells on a terminal how many new objects have been read, when that takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self._shows = moves_cursor(sys.stderr)
+        self._next = time.monotonic() + PATIENCE_SECONDS
+        self._count = 0
+        self._is_shown = False
+
+    def __call__(self, objects: int) -> None:
+        self._count += objects
+        if self._shows and time.monotonic() >= self._next:
+            sys.stderr.write(f"{CLEAR}{self._count:,} new objects read")
+            sys.stderr.flush()
+            self._is_shown = True
+            self._next = time.monotonic() + REFRESH_SECONDS
+
+    def end(self) -> None:
+        """Wipe it away."""
+        if self._is_shown:
+            sys.stderr.write(CLEAR)
+            sys.stderr.flush()
 
 
 def series_uid(index: VaultIndex, word: str, uids: Sequence[str]) -> str:

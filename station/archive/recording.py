@@ -22,7 +22,7 @@ from dulcet.station.archive.telling import silent
 from dulcet.station.archive.upkeep import BATCH_OBJECTS, entry_of, record
 
 BATCH_SECONDS = 0.2  # objects that come within it are recorded in one transaction
-HASH_PATIENCE = 10.0  # seconds at the end; what has no hash then gets one when it is verified, or indexed
+HASH_PATIENCE = 10.0  # seconds at the end; what has no hash then gets one when it is verified
 
 
 class Recorder:

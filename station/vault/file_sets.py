@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydicom.dataset import Dataset
-    from pydicom.fileset import FileSet
+    from pydicom.fileset import FileInstance, FileSet
 
 MAX_VALUE_OCTETS = 64 * 1024  # of an element that may be part of a record; what is longer is none
 
@@ -36,6 +36,7 @@ def export_file_set(store: ObjectStore, items: Sequence[Item], path: Path, work:
     exported = Exported()
     with _file_set() as file_set, folder_target(path) as making:
         entered = _enter(store, items, file_set, exported, work)
+        file_set.is_whole = True
         _write(file_set, making)
         for instance in list(file_set):
             place = Path(instance.path)
@@ -50,14 +51,23 @@ def export_file_set(store: ObjectStore, items: Sequence[Item], path: Path, work:
 
 
 @contextmanager
-def _file_set() -> "Iterator[FileSet]":
+def _file_set() -> "Iterator[Any]":
     """An empty file-set. Nothing is checked: what is in an object was accepted long ago."""
     from pydicom.config import disable_value_validation
     from pydicom.fileset import FileSet
 
     with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")
-        file_set = FileSet()
+
+        class Growing(FileSet):
+            """Looks for what it has already only when it is whole: each `add` would look through all of them."""
+
+            is_whole = False
+
+            def __iter__(self) -> "Iterator[FileInstance]":
+                return super().__iter__() if self.is_whole else iter(())
+
+        file_set = Growing()
         try:
             yield file_set
         finally:

@@ -177,6 +177,16 @@ def test_the_index_is_brought_up_to_date_unless_told_otherwise(series, vault):
     assert len(lines(series("list", "--json", "--no-update"))) == 2
 
 
+def test_a_long_look_is_shown_on_a_terminal(series, vault, monkeypatch):
+    monkeypatch.setattr("dulcet.commands.series_options.moves_cursor", lambda _output: True)
+    monkeypatch.setattr("dulcet.commands.series_options.PATIENCE_SECONDS", 0.0)
+    (vault.directory / ".index.sqlite").unlink()
+    answer = series("list")
+    assert "1 new objects read" in answer.errors
+    assert answer.errors.endswith("\r\x1b[K")
+    assert series("list").errors == ""  # nothing was new
+
+
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
