@@ -51,4 +51,7 @@ def tui(directory: Path, light: bool) -> int:
         directory=directory,
     )
     station = Workstation(sources, theme=LIGHT if light else DARK)
-    return station.run() or 0
+    code = station.run()
+    if station.fault is not None:
+        raise station.fault
+    return code or 0

@@ -16,6 +16,7 @@ from textual.binding import BindingType
 from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
+from textual.worker import WorkerFailed
 
 from dulcet.escape import legible
 from dulcet.station.book.nodes import Node
@@ -80,6 +81,16 @@ class Workstation(App[int]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(RuntimeError, ValueError):  # not the main thread: somebody else's program
                 loop.add_signal_handler(number, self.exit, 128 + number)
+
+    @property
+    def fault(self) -> BaseException | None:
+        """What ended it, when that was a fault of ours: it is told by whoever started this, in a sentence."""
+        error = self._exception
+        return error.error if isinstance(error, WorkerFailed) else error
+
+    def _handle_exception(self, error: Exception) -> None:
+        super()._handle_exception(error)
+        self._exit_renderables.clear()  # a traceback, with the values of all variables: patients' names among them
 
     async def on_unmount(self) -> None:
         """Leave no child behind."""

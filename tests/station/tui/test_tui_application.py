@@ -149,6 +149,20 @@ def test_a_warning_comes_from_any_thread(desk):
     desk().drive(steps)
 
 
+def test_a_fault_of_ours_ends_it_without_a_traceback(desk, capfd):
+    station = desk()
+    station.machine.error = ZeroDivisionError("a patient's name")
+
+    async def steps(desk):
+        await desk.press("f5")
+        await desk.until(lambda: desk.app.fault is not None, "the fault")
+
+    with pytest.raises(Exception, match="patient"):
+        station.drive(steps)
+    assert isinstance(station.app.fault, ZeroDivisionError)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_fault_of_ours_is_not_hidden():
     async def main():
         with pytest.raises(ZeroDivisionError):
