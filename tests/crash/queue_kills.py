@@ -21,7 +21,7 @@ from pathlib import Path
 
 import trio
 from processes import start
-from queue_world import Outgoing, World
+from queue_world import NO_STUDY, Outgoing, World
 from sender import Refused, send
 
 from dulcet.station.queue.jobs import InstanceState, JobKind, JobState
@@ -133,7 +133,7 @@ class Killer:
             if len(await self._not_over()) >= MOST_JOBS:
                 await trio.sleep(0.05)
                 continue
-            words = self._world.an_order(self._chance)
+            words, then = self._world.an_order(self._chance)
             pid, output = await self.begin(words)
             if self._chance.random() < ORDERS_KILLED:
                 await trio.sleep(self._chance.uniform(0, ORDER_SECONDS))
@@ -142,6 +142,7 @@ class Killer:
                 self._failures.append(f"exit code {code}: {words}\n{output.read_text()}")
             else:
                 self._look_at(output)
+                then()
 
     async def _not_over(self):
         states = [state for state in JobState if not state.is_over]
@@ -208,8 +209,11 @@ class Killer:
             outgoing = world.outgoing_of(rows)
             if len(rows) != Outgoing.OBJECTS:
                 self._failures.append(f"{what} has {len(rows)} of {Outgoing.OBJECTS} rows")
-            if job.counts.failed != outgoing.removed:
-                self._failures.append(f"{what}: {job.counts.failed} failed, not {outgoing.removed}: {job.reason}")
+            failed = {row.name for row in rows if row.state is not InstanceState.DONE}
+            if failed - outgoing.vanished and job.order.peer != "NOBODY":
+                self._failures.append(f"{what}: what is there failed: {job.reason} {sorted(failed)[:3]}")
+            if job.order.peer == "NOBODY" and (job.state is not JobState.FAILED or "given up" not in job.reason):
+                self._failures.append(f"{what} is {job.state.value}: {job.reason}")
         else:
             self._forwarded.update(row.sop_instance_uid for row in rows)
             if job.state is not JobState.DONE:
@@ -225,6 +229,11 @@ class Killer:
         for row in done:
             if not self._world.is_at(directory, row.sop_instance_uid):
                 self._failures.append(f"{what}: {row.sop_instance_uid} is done, and not here")
+        if job.order.options["asked"]["study"] == [NO_STUDY]:
+            if (job.state, job.exit_code) != (JobState.FAILED, 66):
+                self._failures.append(f"{what}, of nothing, is {job.state.value}: {job.reason}")
+        elif job.state is not JobState.FAILED and job.counts.instances != self._world.archived.in_study:
+            self._failures.append(f"{what}: {job.counts.instances} rows")
         if job.state is JobState.DONE and len(done) != self._world.archived.in_study:
             self._failures.append(f"{what}: {len(done)} instances of {self._world.archived.in_study}")
 

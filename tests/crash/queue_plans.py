@@ -26,7 +26,7 @@ importlib.import_module("pydicom.datadict")
 
 LEASE_SECONDS = 1.0  # a worker that is kept waiting for longer loses its job, which has to do no harm
 WINDOW = 0.05  # seconds in which a planted fault can be hit
-PAUSES = 0.02  # of those between attempts
+PAUSES = 0.02  # of those between attempts; a minute is a second
 
 
 def plant(name):

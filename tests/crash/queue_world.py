@@ -14,6 +14,12 @@ from dulcet.station.archive.vault import path_of
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 SERVE = ("serve", "--min-free", "0", "--no-queue", "--quiet")
 SENT, ROUTED, ARCHIVED = 1, 2, 3  # lanes: they tell whose an object is
+FAIL = 0.1  # share of the jobs that can't but fail
+NO_STUDY = "2.25.1"
+
+
+def nothing():
+    """Happens."""
 
 
 class Things(Objects):
@@ -44,12 +50,13 @@ class Things(Objects):
 
 
 class Outgoing:
-    """A folder to be sent, and how many of its files vanish before they are."""
+    """A folder to be sent."""
 
     OBJECTS = 25
+    VANISH = 3  # files, of some folders, when they have been ordered to be sent
 
-    def __init__(self, things, folder, removed):
-        self.removed = removed
+    def __init__(self, things, folder):
+        self.vanished = set()
         self.folder = folder
         folder.mkdir(parents=True)
         self.numbers = []
@@ -57,6 +64,13 @@ class Outgoing:
             things.sent += 1
             self.numbers.append(things.sent)
             (folder / f"{things.sent}.dcm").write_bytes(things.file(things.sent))
+
+    def vanish(self):
+        """The last files go; whether they were sent before, nobody knows."""
+        for number in self.numbers[-self.VANISH :]:
+            path = self.folder / f"{number}.dcm"
+            path.unlink()
+            self.vanished.add(str(path))
 
 
 class Routed:
@@ -130,6 +144,7 @@ class World:
             "ARCHIVE": self.archive_port,
             "DULCET": self.router_port,
             "WORKER": self.worker_port,
+            "NOBODY": 1,
         }
         (self.room / "nodes.toml").write_text(
             "".join(
@@ -161,19 +176,27 @@ class World:
     # Orders ---------------------------------------------------------------------------------------------------------
 
     def an_order(self, chance):
-        """The words of a command that orders something."""
+        """The words of a command that orders something, and what happens when it has been ordered."""
         return self._a_retrieval(chance) if chance.random() < 0.4 else self._a_sending(chance)
 
     def _a_sending(self, chance):
         folder = self.room / "outgoing" / str(len(self._outgoing))
-        outgoing = Outgoing(self._sent, folder, 0)
+        outgoing = Outgoing(self._sent, folder)
         self._outgoing.append(outgoing)
-        return ("send", "--queue", "--retries", "1000", "PEER", folder)
+        how = chance.random()
+        if how < FAIL:
+            return ("send", "--queue", "--retries", "2", "NOBODY", folder), nothing
+        then = outgoing.vanish if how < 2 * FAIL else nothing
+        return ("send", "--queue", "--retries", "1000", "PEER", folder), then
 
     def _a_retrieval(self, chance):
+        return self._retrieval(chance), nothing
+
+    def _retrieval(self, chance):
         self._retrievals += 1
         how = chance.choice(("get", "worker", "router"))
         study = self.archived.study(chance.randrange(self.archived.STUDIES))
+        study = NO_STUDY if chance.random() < FAIL else study
         words = ("retrieve", "--queue", "ARCHIVE", "--study", study, "--bind", "127.0.0.1", "--grace", "0.5")
         own = ("--directory", self.room / "retrieved" / f"{how}-{self._retrievals}", "--durability", "none")
         if how == "get":

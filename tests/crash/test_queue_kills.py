@@ -71,5 +71,6 @@ def test_every_job_ends_and_every_object_is_where_it_should_be_once(proof):
     assert result["taken up again"] > KILLS / 10, "else little was shown"
     assert result["send jobs done"] > KILLS / 10
     assert result["retrieve jobs done"] > 0
+    assert result["reasons"], "some jobs can't but fail"
     assert result["acknowledgements"] > KILLS / 2
     assert result["objects sent"] > KILLS
