@@ -25,7 +25,10 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "dulcet_received_octets_total": (COUNTER, "Octets of PDUs that came."),
     "dulcet_sent_octets_total": (COUNTER, "Octets of PDUs that went out."),
     "dulcet_received_objects_total": (COUNTER, "Objects that were stored and acknowledged."),
-    "dulcet_sent_objects_total": (COUNTER, "Objects that a peer acknowledged."),
+    "dulcet_sent_objects_total": (
+        COUNTER,
+        "Objects that a peer acknowledged to the server itself; the queue's process counts for itself.",
+    ),
     "dulcet_pdu_deviations_total": (COUNTER, "What peers got wrong and was understood all the same."),
     "dulcet_store_status_total": (COUNTER, "C-STORE responses, by their status."),
     "dulcet_store_seconds": (HISTOGRAM, "From the C-STORE request to the object's being stored or refused."),
