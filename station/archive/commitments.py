@@ -42,8 +42,10 @@ from dulcet.services.querying.responding import Observe, nobody, send_refusal
 from dulcet.services.requestor import associate
 from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.station.archive.destinations import Destinations
+from dulcet.station.archive.folder_store import FolderStore
+from dulcet.station.archive.interfaces import ObjectStore
 from dulcet.station.archive.telling import Tell
-from dulcet.station.archive.vault import OPEN_FLAGS, path_of
+from dulcet.station.archive.vault import name_of
 from dulcet.ul.items import PresentationContextRQ
 
 FILE_NAME = ".commitments.sqlite"
@@ -81,19 +83,20 @@ class Commitments:
         observe: Observe = nobody,
         is_durable: bool = True,
         takes_up_pending: bool = True,
+        store: ObjectStore | None = None,
     ) -> None:
         """`is_durable`: what is acknowledged is on the disk; if not, a commitment puts it there. ConfigurationError.
 
         `observe` is told of requests that are refused, `tell` of reports. `takes_up_pending`: reports what an earlier
-        life took on.
+        life took on. `store`: that of `directory`, unless another is given.
         """
-        self._directory = directory.absolute()
+        self._store = FolderStore(directory) if store is None else store
         self._destinations = destinations
         self._ae_title = ae_title
         self._tell = tell
         self._observe = observe
         self._is_durable = is_durable
-        self._book = _Book(self._directory / FILE_NAME)
+        self._book = _Book(directory.absolute() / FILE_NAME)
         self._pending: dict[Pending, float] = dict.fromkeys(self._book.read() if takes_up_pending else (), 0.0)
         self._attempts: dict[Pending, int] = {}
         self._wake = trio.Event()
@@ -221,9 +224,8 @@ class Commitments:
     async def _judge(self, request: CommitmentRequest) -> CommitmentResult:
         committed, failed = [], []
         for reference in request.references:
-            path = path_of(self._directory, reference.sop_instance_uid)
             reason = await trio.to_thread.run_sync(
-                why_not_kept, path, reference, not self._is_durable, limiter=self._judging
+                why_not_kept, self._store, reference, not self._is_durable, limiter=self._judging
             )
             if reason is None:
                 committed.append(reference)
@@ -239,46 +241,32 @@ def _may_report(association: Association) -> bool:
     return all(role.scp_role == 1 for role in roles)
 
 
-def why_not_kept(path: Path, reference: Reference, make_durable: bool) -> int | None:
+def why_not_kept(store: ObjectStore, reference: Reference, make_durable: bool) -> int | None:
     """The Failure Reason (PS3.3 C.14.1.1) for an instance; None when it is stored, whole and read back to its end.
 
     Synchronous: it takes as long as reading the file.
     """
+    name = name_of(reference.sop_instance_uid)
     try:
-        descriptor = os.open(path, OPEN_FLAGS)
-    except FileNotFoundError:
-        return NO_SUCH_SOP_INSTANCE
-    except OSError:
-        return PROCESSING_FAILURE
-    try:
-        header = read_header(descriptor)
-        if header.sop_instance_uid != reference.sop_instance_uid:
-            return PROCESSING_FAILURE
-        if header.sop_class_uid != reference.sop_class_uid:
-            return CLASS_INSTANCE_CONFLICT
-        walk = DataSetWalk(header.transfer_syntax_uid)
-        position = header.data_set_offset
-        while octets := os.pread(descriptor, READ_OCTETS, position):
-            walk.feed(octets)
-            position += len(octets)
-        walk.finish()
+        with store.open(name) as descriptor:
+            header = read_header(descriptor)
+            if header.sop_instance_uid != reference.sop_instance_uid:
+                return PROCESSING_FAILURE
+            if header.sop_class_uid != reference.sop_class_uid:
+                return CLASS_INSTANCE_CONFLICT
+            walk = DataSetWalk(header.transfer_syntax_uid)
+            position = header.data_set_offset
+            while octets := os.pread(descriptor, READ_OCTETS, position):
+                walk.feed(octets)
+                position += len(octets)
+            walk.finish()
         if make_durable:
-            _sync(descriptor, path)
+            store.make_durable(name)
+    except (FileNotFoundError, ValueError):  # what is no UID names nothing
+        return NO_SUCH_SOP_INSTANCE
     except (NotDICOMError, DecodeError, OSError):
         return PROCESSING_FAILURE
-    finally:
-        os.close(descriptor)
     return None
-
-
-def _sync(descriptor: int, path: Path) -> None:
-    os.fsync(descriptor)
-    for directory in (path.parent, path.parent.parent):
-        opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 _CREATE_PENDING = (

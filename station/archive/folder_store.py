@@ -57,6 +57,17 @@ class FolderStore:
         finally:
             os.close(descriptor)
 
+    def make_durable(self, name: str) -> None:
+        """See `interfaces.ObjectStore`."""
+        with self.open(name) as descriptor:
+            os.fsync(descriptor)
+        for directory in (self.directory / shard_of(split_name(name)[0]), self.directory):
+            opened = os.open(directory, _OPEN_DIRECTORY)
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
+
     def to_send(self, header: Part10Header) -> FileToSend:
         """See `interfaces.ObjectStore`."""
         return FileToSend(name=self.place(name_of(header.sop_instance_uid)), header=header)

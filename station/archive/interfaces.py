@@ -48,6 +48,9 @@ class ObjectStore(Protocol):
     def place(self, name: str) -> str:
         """Where it is, in words that the transfer queue uses too: for a folder its path."""
 
+    def make_durable(self, name: str) -> None:
+        """The object survives a crash, if it did not before. FileNotFoundError."""
+
     def to_send(self, header: Part10Header) -> ObjectToSend:
         """The first object with a UID, as a C-MOVE or C-GET sends it."""
 

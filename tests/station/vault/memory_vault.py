@@ -101,6 +101,10 @@ class MemoryStore:
     def place(self, name):
         return f"memory:{name}"
 
+    def make_durable(self, name):
+        if name not in self.objects:
+            raise FileNotFoundError(name)
+
     def to_send(self, header):
         return ToSend(self, header)
 

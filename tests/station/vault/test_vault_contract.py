@@ -86,6 +86,12 @@ def test_what_is_not_there_cannot_be_opened(kept):
         pass
 
 
+def test_what_is_there_can_be_made_durable(kept):
+    kept.store.make_durable(kept.put())
+    with pytest.raises(FileNotFoundError):
+        kept.store.make_durable("1.9.7.dcm")
+
+
 def test_places_tell_objects_apart(kept):
     assert kept.store.place("1.9.1.dcm") != kept.store.place("1.9.2.dcm")
 
