@@ -16,8 +16,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import trio
-
 from dulcet.station.book.configuration import state_path
 from dulcet.station.monitor.process_report import ProcessReport, decode
 
@@ -109,6 +107,8 @@ async def publish(
     `written` is called after each attempt. All three are called in trio's thread; the clock and the writing are a
     thread's, so that a process at rest has no deadline.
     """
+    import trio  # those who only read need none of it
+
     file = ProcessFile(directory or processes_path())
     stopping = threading.Event()
     try:
@@ -131,6 +131,8 @@ def _keep_writing(
     stopping: threading.Event,
 ) -> None:
     """In a thread, until `stopping`, or until nobody waits for it any more."""
+    import trio
+
     has_failed = False
     with suppress(trio.Cancelled, trio.RunFinishedError):
         while not stopping.is_set():

@@ -88,7 +88,8 @@ CREATE TABLE instance (
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _JOB,
-        "CREATE INDEX job_of_state ON job (state, priority DESC, id)",
+        "CREATE INDEX job_to_take ON job (state, priority DESC, id)",
+        "CREATE INDEX job_of_state ON job (state, id)",
         _INSTANCE,
         "CREATE INDEX instance_of_job ON instance (job)",
         "CREATE INDEX instance_pending ON instance (job, id, not_before) WHERE state = 'pending'",

@@ -66,7 +66,8 @@ INSERT INTO "job" VALUES(3,'send','C','{"aet":"WS1"}',0,'',NULL,'','waiting',170
 INSERT INTO "job" VALUES(4,'send','D','{}',5,'',NULL,'','queued',1700000000.0,0.0,NULL,NULL,0,NULL,'',NULL,NULL,NULL,NULL,2,0,0,0,20,0,'{}');
 CREATE TABLE setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO "setting" VALUES('retries',1);
-CREATE INDEX job_of_state ON job (state, priority DESC, id);
+CREATE INDEX job_to_take ON job (state, priority DESC, id);
+CREATE INDEX job_of_state ON job (state, id);
 CREATE INDEX instance_of_job ON instance (job);
 CREATE INDEX instance_pending ON instance (job, id, not_before) WHERE state = 'pending';
 CREATE INDEX instance_failed ON instance (job) WHERE state = 'failed';
