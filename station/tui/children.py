@@ -108,7 +108,8 @@ class Child:
     process: asyncio.subprocess.Process
     _errors: list[str] = field(default_factory=list)
     _end: asyncio.Task[Ended] | None = None
-    _is_asked: bool = False
+    is_asked: bool = False
+    """Whether it has been asked to end."""
 
     def watch(self) -> asyncio.Task[Ended]:
         """Begin to read its standard error and to wait for it."""
@@ -132,8 +133,8 @@ class Child:
 
     def interrupt(self) -> None:
         """See `Running`."""
-        self._signal(signal.SIGKILL if self._is_asked else signal.SIGINT)
-        self._is_asked = True
+        self._signal(signal.SIGKILL if self.is_asked else signal.SIGINT)
+        self.is_asked = True
 
     def kill(self) -> None:
         """End it now."""
@@ -192,7 +193,8 @@ class Children:
         """End what still runs: asked first, killed after `PATIENCE_SECONDS`; returns when none is left."""
         running = dict(self._running)
         for child in running:
-            child.interrupt()
+            if not child.is_asked:
+                child.interrupt()
         if running:
             drains = [asyncio.create_task(_drain(child)) for child in running]
             _, late = await asyncio.wait([*running.values(), *drains], timeout=PATIENCE_SECONDS)
