@@ -38,7 +38,7 @@ from dulcet.station.queue.sqlite_requests import SQLiteRequests, placeholders
 from dulcet.station.queue.sqlite_runs import SQLiteRuns
 
 FILE_NAME = "queue.sqlite"
-ROWS_AT_ONCE = 2_000  # in one transaction of `add`: some 15 ms in which no other can write
+ROWS_AT_ONCE = 1_000  # in one transaction of `add`: some 10 ms in which no other can write
 ADDING_SECONDS = 3_600.0  # between two such steps; an order that stood still for longer was left by who made it
 
 
