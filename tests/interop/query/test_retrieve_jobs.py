@@ -32,9 +32,9 @@ class Queue:
     def __init__(self, state, command, directory, port):
         self.state, self.command, self.directory, self.port = state, command, directory, port
 
-    def order(self, archive, *words, via="move", port=None, code=0):
+    def order(self, archive, *words, via="move", port=None, grace=0.3, code=0):
         answer = self.command(
-            *("retrieve", "--queue", f"ARCHIVE@127.0.0.1:{archive.port}", *words, "--via", via, "--grace", "0.3"),
+            *("retrieve", "--queue", f"ARCHIVE@127.0.0.1:{archive.port}", *words, "--via", via, "--grace", grace),
             *("--port", port or self.port, "--bind", "127.0.0.1", "--directory", self.directory),
         )
         assert answer.code == code, answer.errors
@@ -218,7 +218,7 @@ def test_through_our_own_server(queue, archive_thread, study, tmp_path):
     one = study(number=1, series=2)
     with dulcet_serve("--no-queue", storage=tmp_path / "here") as server:
         there = archive_thread(one, destinations={"DULCET": server.address.port}, final_first=0.2, claims=10)
-        queue.order(there, "--study", one.uid, port=server.address.port)
+        queue.order(there, "--study", one.uid, port=server.address.port, grace=20)
         queue.run()
         job = queue.job()
         assert (job.state, job.counts.done, job.reason) == (JobState.DONE, 10, "")
