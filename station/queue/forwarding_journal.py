@@ -162,12 +162,17 @@ class ForwardingJournal:
             return {Batch(*row[:3]): row[3] for row in connection.execute(statement)}
 
     def take(self, batch: Batch, token: str, limit: int) -> list[Forward]:
-        """Give so many objects of a batch, the oldest first, a token; they are in no batch from now on."""
+        """Give so many objects of a batch, the oldest first, a token, durably; they are in no batch from now on.
+
+        The token has to be on the disk before a job with it can be: else the same objects could become another one.
+        """
         chosen = f"SELECT id FROM forward WHERE {_OF_BATCH} ORDER BY id LIMIT ?"
         statement = f"UPDATE forward SET token = ? WHERE id IN ({chosen})"
         with self._file.writing() as connection:
             connection.execute(statement, (token, batch.route, batch.node, batch.series, limit))
-            return self._with_token(connection, token)
+            forwards = self._with_token(connection, token)
+        sync_database(self.path)
+        return forwards
 
     def tokens(self) -> list[str]:
         """Of what was taken and is not known to be in the queue."""
