@@ -195,7 +195,7 @@ async def run(options, room):
         ]
         async with trio.open_nursery() as working:
             for lane in lanes:
-                working.start_soon(live, lane, options.kills, counts, failures)
+                working.start_soon(live, lane, options, counts, failures)
         for lane in lanes:
             lane.close()
         await process.stdin.aclose()
@@ -203,9 +203,9 @@ async def run(options, room):
     return counts, failures
 
 
-async def live(lane, kills, counts, failures):
-    """Lives until there were enough of all lanes, or something failed."""
-    while counts["begun"] < kills and not failures:
+async def live(lane, options, counts, failures):
+    """Lives until there were enough of all lanes, or something failed. A busy machine gets less done in a life."""
+    while (counts["begun"] < options.kills or counts["acknowledgements"] < options.acknowledgements) and not failures:
         counts["begun"] += 1
         await lane.live_and_die()
         if counts["kills"] % 500 == 0:
@@ -215,6 +215,7 @@ async def live(lane, kills, counts, failures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--acknowledgements", type=int, default=0, help="go on until there were so many as well")
     parser.add_argument("--durability", choices=("fsync", "batch", "none"), default="fsync")
     parser.add_argument("--lanes", type=int, default=6, help="servers at the same time")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))

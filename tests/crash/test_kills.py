@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).with_name("kill_loop.py")
-KILLS = 100
+KILLS, ACKNOWLEDGEMENTS = 100, 51
+ENOUGH = ("--kills", str(KILLS), "--acknowledgements", str(ACKNOWLEDGEMENTS))
 SECONDS = 120
 
 
@@ -20,7 +21,7 @@ def runs():
     """Both at once: a life is mostly waiting."""
     return {
         durability: subprocess.Popen(
-            [sys.executable, str(PROGRAM), "--kills", str(KILLS), "--durability", durability, "--lanes", "4"],
+            [sys.executable, str(PROGRAM), *ENOUGH, "--durability", durability, "--lanes", "4"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -41,7 +42,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_there_by_half(runs, durabil
     result = json.loads(output.splitlines()[-1]) if output else {}
     assert process.returncode == 0, (result.get("failures"), errors)
     assert result["failures"] == []
-    assert result["kills"] == KILLS, f"to play it again: --seed {result['seed']}"
+    assert result["kills"] >= KILLS, f"to play it again: --seed {result['seed']}"
     assert result["killed while receiving"] > KILLS / 10, "else little was shown"
-    assert result["acknowledgements"] > KILLS / 2
+    assert result["acknowledgements"] >= ACKNOWLEDGEMENTS
     assert result["resent"] > 0
