@@ -5,6 +5,8 @@ object that is on its way when its association is lost waits alone, since it may
 as it is. When no association can be made, or the peer has no room for one object after the other, the job waits.
 """
 
+from collections import deque
+
 import trio
 
 from dulcet.errors import AssociationError, DulcetError
@@ -33,6 +35,7 @@ from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
 SLICE = 1_000  # instances in memory, and on one association; making another costs as much as sending a few
 FULL_AFTER = 8  # objects in a row for which the peer had no room: it is full, not just too busy for one
 LOST_AFTER = 3  # associations in a row that were lost before an object was done: no single object is to blame
+MAX_LOST = 64  # associations of one job at once
 PATIENCE_SECONDS = 5.0  # a pause so short is waited for here, without handing the job back
 MEASURE_SECONDS = 1.0
 EXIT_TEMPORARY = 75
@@ -83,7 +86,7 @@ class _SendJob:
         self._instances: dict[int, JobInstance] = {}
         self._settled_octets = 0
         self._refused_in_a_row = 0
-        self._lost: AssociationError | None = None
+        self._lost: deque[AssociationError] = deque(maxlen=MAX_LOST)
         self._lost_in_a_row = 0
         self._has_sent = False
         self._trouble: tuple[Failure, str, int] | None = None
@@ -171,8 +174,9 @@ class _SendJob:
         if error is None:
             return
         failure = failure_of(error, was_associated=was_begun)
+        is_known = any(error is lost for lost in self._lost)
         if not was_begun:
-            if error is not self._lost:
+            if not is_known:
                 self._stop(failure, str(error), error.exit_code)
             return
         self._report(
@@ -185,8 +189,8 @@ class _SendJob:
             )
         )
         self._failed(self._instances[id(file)], failure, str(error), error.exit_code)
-        if error is not self._lost:
-            self._lost = error
+        if not is_known:
+            self._lost.append(error)
             self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOST_AFTER:
             self._stop(failure, str(error), error.exit_code)

@@ -432,6 +432,17 @@ async def test_a_lost_association_costs_only_what_was_on_its_way(station, archiv
     assert archive.received.index(uid(5)) < len(archive.received) - 1  # the others did not wait for it
 
 
+async def test_several_associations_of_a_job_may_be_lost_at_once(station, archive, folder, autojump_clock):
+    station.order(folder(30), options={"jobs": 4})
+    archive.seconds = 1
+    archive.answers = {uid(number): ["abort"] for number in range(8, 12)}
+    await station.run_until_over(1)
+    assert station.job().state is S.DONE
+    assert archive.stored == {uid(number): 1 for number in range(30)}
+    assert archive.most_busy == 4
+    assert max(archive.received.count(uid(number)) for number in range(30)) == 2
+
+
 async def test_an_object_that_kills_every_association_is_given_up_and_the_others_go(
     station, archive, folder, autojump_clock
 ):
