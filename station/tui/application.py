@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, TabbedContent, TabPane
@@ -89,6 +90,9 @@ class Workstation(App[int]):
         return error.error if isinstance(error, WorkerFailed) else error
 
     def _handle_exception(self, error: Exception) -> None:
+        cause = error.error if isinstance(error, WorkerFailed) else error
+        if (self._exit or not self.is_running) and isinstance(cause, NoMatches):  # what came too late to be shown
+            return
         super()._handle_exception(error)
         self._exit_renderables.clear()  # a traceback, with the values of all variables: patients' names among them
 
@@ -112,8 +116,10 @@ class Workstation(App[int]):
     @property
     def front(self) -> Pane | None:
         """The screen that is shown."""
-        active = self.screen_stack[0].query_one(TabbedContent).active_pane
-        return None if active is None else active.query_one(Pane)
+        for tabs in self.screen_stack[0].query(TabbedContent) if self.screen_stack else ():  # none when we are leaving
+            active = tabs.active_pane
+            return None if active is None else active.query_one(Pane)
+        return None
 
     @property
     def node(self) -> Node | None:

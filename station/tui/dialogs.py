@@ -97,8 +97,8 @@ class Reading(ModalScreen[None]):
     def put(self, text: str) -> None:
         """Show this instead."""
         self.text = text
-        if self.is_mounted:
-            self.query_one("#text", Static).update(Text(text))
+        for shown in self.query("#text").results(Static):  # none when it has been closed
+            shown.update(Text(text))
 
     def action_copy(self) -> None:
         """To the terminal's clipboard."""

@@ -91,7 +91,7 @@ class JobScreen(ModalScreen[None]):
             found, fault = await beside(read)
         finally:
             self._is_looking = False
-        if not self.is_attached:
+        if not self.query(Table):  # it has been closed
             return
         if found is None:
             self.query_one("#more", Static).update(Text(fault))
@@ -164,9 +164,8 @@ class LogScreen(ModalScreen[None]):
                 found, fault = await beside(lambda: jobs.events(self._job, self._last, PAGE_LINES))
                 lines = [fault] if fault and fault != self._fault else [log_line(each.line) for each in found or ()]
                 self._fault = fault
-                if not self.is_attached:
-                    return
-                self.query_one(Log).write_lines(lines)
+                for log in self.query(Log).results():  # none when it has been closed
+                    log.write_lines(lines)
                 self._last = found[-1].id if found else self._last
                 is_more = found is not None and len(found) == PAGE_LINES
         finally:

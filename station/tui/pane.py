@@ -51,9 +51,9 @@ class Pane(Vertical):
 
     def say(self, text: str, *, is_error: bool = False) -> None:
         """Tell in the line how things stand."""
-        line = self.query_one(".says", Static)
-        line.set_class(is_error, "-error")
-        line.update(Text(f"✗ {text}" if is_error and text else text))
+        for line in self.query(".says").results(Static):  # none when we are leaving
+            line.set_class(is_error, "-error")
+            line.update(Text(f"✗ {text}" if is_error and text else text))
 
     def say_how(self, answer: Answer, success: str) -> None:
         """Tell how a command ended."""

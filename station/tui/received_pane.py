@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from dulcet.escape import legible, quote
-from dulcet.station.archive.series import Series
 from dulcet.station.book.nodes import Node
 from dulcet.station.preview.picture import Picture, Problem
 from dulcet.station.tui.dialogs import Question
@@ -22,6 +21,9 @@ from dulcet.station.tui.path_input import PathQuestion
 from dulcet.station.tui.picture_view import PictureView
 from dulcet.station.tui.send_form import SendForm
 from dulcet.station.tui.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from dulcet.station.archive.series import Series
 
 MAX_SERIES = 100  # shown; the newest
 MAX_PICTURES = 50  # kept, of some 64 kB each
@@ -92,7 +94,7 @@ class ReceivedPane(Pane):
         self.look()
 
     @property
-    def selected(self) -> Series | None:
+    def selected(self) -> "Series | None":
         """The one under the cursor."""
         return self._received.get(self.query_one(Table).selected or "")
 
@@ -108,7 +110,7 @@ class ReceivedPane(Pane):
     async def _read(self) -> None:
         vault, before = self.station.sources.vault, self._version
 
-        def read() -> tuple[Hashable, Sequence[Series] | None, Hashable]:
+        def read() -> "tuple[Hashable, Sequence[Series] | None, Hashable]":
             contents, version = vault.contents(), vault.version()
             return version, None if version == before else vault.series(MAX_SERIES), contents
 
@@ -144,7 +146,7 @@ class ReceivedPane(Pane):
         finally:
             self._is_indexing = False
 
-    def _show(self, series: Sequence[Series]) -> None:
+    def _show(self, series: "Sequence[Series]") -> None:
         self._received = {each.series_instance_uid: each for each in series}
         self.query_one(Table).show([_row(each) for each in series])
         if series:
@@ -269,7 +271,7 @@ class ReceivedPane(Pane):
         self.look()
 
 
-def _row(series: Series) -> Row:
+def _row(series: "Series") -> Row:
     sources = ", ".join(map(quote, series.sources))
     cells = (
         legible(series.patient_name) or legible(series.patient_id) or "(no name)",
@@ -284,7 +286,7 @@ def _row(series: Series) -> Row:
     return Row(series.series_instance_uid, cells)
 
 
-def _caption(series: Series) -> str:
+def _caption(series: "Series") -> str:
     """What a person calls it."""
     parts = (
         legible(series.patient_name),

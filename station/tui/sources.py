@@ -9,11 +9,8 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dulcet.station.archive.index import FILE_NAME as INDEX_FILE
-from dulcet.station.archive.index import Index
-from dulcet.station.archive.series import Series, Wanted
 from dulcet.station.archive.vault import path_of
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
@@ -32,6 +29,10 @@ from dulcet.station.queue.jobs import (
 )
 from dulcet.station.queue.sqlite_store import has_queue, open_queue
 from dulcet.station.tui.children import Commands
+
+if TYPE_CHECKING:
+    from dulcet.station.archive.index import Index  # they load trio, and nobody needs them before the vault is shown
+    from dulcet.station.archive.series import Series
 
 PICTURE_PIXELS = 256  # of the longer side: more than a terminal has
 
@@ -73,7 +74,7 @@ class Vault(Protocol):
     def version(self) -> Hashable:
         """Differs from what it was when something came or went since. Cheap: it is polled."""
 
-    def series(self, limit: int) -> Sequence[Series]:
+    def series(self, limit: int) -> "Sequence[Series]":
         """What arrived last comes first."""
 
     def files(self, series_instance_uid: str) -> Sequence[Path]:
@@ -190,16 +191,19 @@ class IndexVault:
     """The index of a storage directory. One that isn't there yet is empty, and is not made by looking."""
 
     directory: Path
-    _index: Index | None = None
+    _index: "Index | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def version(self) -> Hashable:
         """See `Vault`; so are the others."""
-        path = self.directory / INDEX_FILE
-        files = (path.with_name(path.name + suffix) for suffix in ("", "-wal"))
+        from dulcet.station.archive.index import FILE_NAME
+
+        files = (self.directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal"))
         return tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists())
 
-    def series(self, limit: int) -> Sequence[Series]:
+    def series(self, limit: int) -> "Sequence[Series]":
+        from dulcet.station.archive.series import Wanted
+
         index = self._opened()
         return () if index is None else index.series(Wanted(), limit)
 
@@ -221,9 +225,11 @@ class IndexVault:
                 self._index.close()
                 self._index = None
 
-    def _opened(self) -> Index | None:
+    def _opened(self) -> "Index | None":
+        from dulcet.station.archive.index import FILE_NAME, Index
+
         with self._lock:
-            if self._index is None and (self.directory / INDEX_FILE).exists():
+            if self._index is None and (self.directory / FILE_NAME).exists():
                 self._index = Index(self.directory)
             return self._index
 

@@ -1,6 +1,8 @@
 """What holds for all screens: keys, help, palette, sizes, shades, threads, the end."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -208,3 +210,9 @@ def test_what_takes_long_is_left_alone_when_nobody_waits():
 )
 def test_figures(shown, expected):
     assert shown == expected
+
+
+def test_what_is_needed_for_the_first_screen_loads_neither_trio_nor_pydicom():
+    program = "import dulcet.station.tui.application, dulcet.station.tui.sources, sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"trio", "pydicom", "numpy"} & set(ended.stdout.split())

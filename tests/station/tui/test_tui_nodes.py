@@ -184,6 +184,21 @@ def test_doctor_and_snippet_are_read_aloud(desk):
     desk().drive(steps)
 
 
+def test_what_is_read_aloud_may_be_closed_before_its_end(desk):
+    async def steps(desk):
+        desk.script.on("doctor", lines=["  ok  The name has an address"], errors=("dulcet: too late",))
+        desk.script.held.add(("doctor",))
+        await desk.press("o")
+        await desk.sees("The name has an address")
+        await desk.press("escape")
+        await desk.loses("Doctor: PACS")
+        desk.script.started[-1].gate.set()
+        await desk.press("down")
+        await desk.sees("CT1")
+
+    desk().drive(steps)
+
+
 def test_a_command_that_cannot_be_started_is_a_sentence(desk):
     async def steps(desk):
         desk.script.answers["doctor",] = OSError(11, "Resource temporarily unavailable")
