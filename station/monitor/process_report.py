@@ -89,6 +89,8 @@ class ProcessReport:
     """Where it listens: `127.0.0.1:11112`."""
     directory: str = ""
     """Where it stores."""
+    runs_queue: bool = False
+    """Whether it runs the jobs of the transfer queue, itself or in a process beside."""
     associations: tuple[AssociationRow, ...] = ()
     transfers: tuple[TransferRow, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)

@@ -121,6 +121,7 @@ class ServerMonitor:
             ae_title=self._settings.ae_title,
             addresses=self.addresses,
             directory=str(self._settings.storage.directory.absolute()),
+            runs_queue=self._settings.queue,
             associations=association_rows(),
             counters=self.counters(),
             latest=self.latest(),

@@ -7,7 +7,7 @@ def who_runs() -> str:
     """A sentence that says which process runs jobs; "" when none does."""
     from dulcet.station.monitor.process_file import read_processes  # what only lists jobs does not need it
 
-    processes = read_processes()
+    processes = [each for each in read_processes() if each.runs_queue]
     for command, what in (("queue run", "a worker"), ("serve", "the server")):
         found = next((each for each in processes if each.command == command), None)
         if found is not None:

@@ -23,6 +23,7 @@ async def publish_worker(worker: Worker) -> None:
             state="stopping" if worker.is_stopping else "running",
             started_at=started_at,
             updated_at=now(),
+            runs_queue=True,
             associations=association_rows(),
             counters=association_counters(),
         )
