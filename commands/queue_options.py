@@ -8,11 +8,10 @@ import click
 
 from dulcet.commands.options import is_given, stacked
 from dulcet.errors import ConfigurationError
+from dulcet.station.book.sizes import octets_of
 
 MAX_PRIORITY = 100
 MIN_OCTETS_PER_SECOND = 1_000  # below it a peer's own timers would end each association
-_FACTORS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([KMG]?)", re.IGNORECASE)
 _AGES = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _AGE = re.compile(r"(\d{1,9})(s|min|h|d)")
 
@@ -26,10 +25,10 @@ class OctetsPerSecond(click.ParamType[int]):
         """Octets per second."""
         if isinstance(value, int):
             return value
-        matched = _RATE.fullmatch(str(value))
-        if matched is None:
+        try:
+            rate = octets_of(value)
+        except ConfigurationError:
             self.fail(f"{value!r} is no rate: write octets per second, as 500K or 2M", param, ctx)
-        rate = int(float(matched[1]) * _FACTORS[matched[2].upper()])
         if 0 < rate < MIN_OCTETS_PER_SECOND:
             self.fail(f"{value!r} is too slow: at least 1K", param, ctx)
         return rate
