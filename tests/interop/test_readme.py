@@ -31,6 +31,8 @@ def test_every_command_of_the_tour_succeeds(ran):
         "81 of 81 files stored by ARCHIVE",
         "Doe^Peter",
         "24 of 24 instances retrieved",
+        "job 1: 81 files for ARCHIVE are queued; the server",
+        "1    done   to ARCHIVE  [################]  81/81",
         "unrecognized-PDU",
         "Evt19",
     ],
