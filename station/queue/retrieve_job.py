@@ -5,14 +5,15 @@ or whole series, or images by name. What the archive did not send waits alone; w
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from functools import partial
 
 import trio
 
-from dulcet.errors import DulcetError, LeaseLostError, QueueError
+from dulcet.errors import ConfigurationError, DulcetError, LeaseLostError, NoInputError, QueueError
 from dulcet.services.storage import Storage
-from dulcet.services.storage_scp import storage_operation
+from dulcet.services.storage_scp import StoreObserver, storage_operation
+from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import Event
 from dulcet.station.queue.backoff import failure_of
 from dulcet.station.queue.endings import ended, over, patience_of, wait_or_give_up
@@ -48,31 +49,32 @@ async def run(assignment: Assignment, receivers: SharedReceivers | None = None) 
     """
     try:
         order = await trio.to_thread.run_sync(retrieve_order, assignment.job.order)
-        storage = Storage(order.storage)
-    except DulcetError as error:  # a setting, the node book, the directory: somebody has to change something
+        with closing(Storage(order.storage)) as storage:
+            async with recording(order.storage.directory) as record:
+                return await _RetrieveJob(assignment, order, storage, record, receivers).run_to_its_end()
+    except (
+        ConfigurationError,
+        NoInputError,
+    ) as error:  # a setting, the node book, the directory: somebody has to change something
         return Standing(state=ended(assignment.job), reason=str(error), exit_code=error.exit_code)
-    try:
-        job = _RetrieveJob(assignment, order, storage, receivers)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(job.measure)
-            nursery.start_soon(job.end_when_asked)
-            standing = await job.run()
-            nursery.cancel_scope.cancel()
-    finally:
-        storage.close()
-    return standing
 
 
 class _RetrieveJob:
     """One run of a job."""
 
     def __init__(
-        self, assignment: Assignment, order: RetrieveOrder, storage: Storage, receivers: SharedReceivers | None
+        self,
+        assignment: Assignment,
+        order: RetrieveOrder,
+        storage: Storage,
+        record: StoreObserver,
+        receivers: SharedReceivers | None,
     ) -> None:
         self._assignment, self._job = assignment, assignment.job
         self._recorder = assignment.recorder
         self._order = order
         self._storage = storage
+        self._record = record
         self._receivers = receivers
         self._patience = patience_of(assignment.job)
         self._rows = Rows()
@@ -82,6 +84,15 @@ class _RetrieveJob:
         self._has_got_on = False
 
     # What runs ------------------------------------------------------------------------------------------------------
+
+    async def run_to_its_end(self) -> Standing:
+        """`run`, with what goes on beside it."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.measure)
+            nursery.start_soon(self.end_when_asked)
+            standing = await self.run()
+            nursery.cancel_scope.cancel()
+        return standing
 
     async def run(self) -> Standing:
         """Pass over what is due until nothing is, or nothing can be retrieved."""
@@ -179,7 +190,7 @@ class _RetrieveJob:
 
     def _new_retriever(self, tally: Tally) -> Retriever:
         order = self._order
-        store = storage_operation(self._storage, observe=tally)
+        store = storage_operation(self._storage, observe=observed_by(tally, self._record))
         ours = receiving if self._receivers is None else self._receivers.receiving
         receive = partial(ours, store=store, expected=tally.expected)
         return Retriever(

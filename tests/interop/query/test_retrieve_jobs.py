@@ -86,13 +86,16 @@ def test_a_study_comes_by_move(queue, archive_thread, study):
     assert len(asked(there)) == 1
 
 
-def test_a_study_comes_by_get(queue, archive_thread, study):
+def test_a_study_comes_by_get(queue, archive_thread, study, command):
     one = study(number=1, series=2)
     there = archive_thread(one)
     queue.order(there, "--study", one.uid, via="get")
     queue.run()
     assert (queue.job().state, queue.job().counts.done) == (JobState.DONE, 10)
     assert queue.here() == set(one.instance_uids)
+    listed = command("series", "list", "--directory", queue.directory, "--json")
+    lines = [json.loads(line) for line in listed.output.splitlines()]
+    assert [line["from"] for line in lines if line["event"] == "series"] == [["ARCHIVE"], ["ARCHIVE"]]
 
 
 def test_what_is_here_is_not_asked_for_again(queue, archive_thread, study, command):
