@@ -32,7 +32,7 @@ class HalfBlocks(Widget):
         if picture is None:
             self._drawn = []
             self.refresh()
-        else:
+        elif self.is_attached:  # or else there is no room yet: `on_resize` comes when there is
             self._scale(picture, self.size)
 
     def on_resize(self, event: Resize) -> None:
@@ -66,23 +66,28 @@ class PictureView(Vertical):
     PictureView #caption { height: auto; max-height: 50%; color: $text-muted; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks = HalfBlocks()
+        self._caption = Static("", id="caption", markup=False)
+
     def compose(self) -> ComposeResult:
         """One above the other."""
-        yield HalfBlocks()
-        yield Static("", id="caption", markup=False)
+        yield self._blocks
+        yield self._caption
 
     def say(self, text: str) -> None:
         """Only words."""
-        self.query_one(HalfBlocks).put(None)
-        self.query_one("#caption", Static).update(Text(text))
+        self._blocks.put(None)
+        self._caption.update(Text(text))
 
     def show(self, found: Picture | Problem, text: str) -> None:
         """A picture, or why there is none; `text` below it."""
         if isinstance(found, Problem):
             self.say(f"{text}\n{found.reason}")
             return
-        self.query_one(HalfBlocks).put(found)
+        self._blocks.put(found)
         frames = f", frame {found.frame} of {found.frames}" if found.frames > 1 else ""
         window = f", window {found.window}" if found.window is not None else ""
         details = f"{found.columns} x {found.rows}{frames}{window}. Not for diagnosis."
-        self.query_one("#caption", Static).update(Text(f"{text}\n{details}"))
+        self._caption.update(Text(f"{text}\n{details}"))

@@ -1,6 +1,7 @@
 """C-STORE with objects that are wrong, or want to be elsewhere (PS3.4 Annex B, PS3.5 7, PS3.7 9.1.1)."""
 
 import os
+import re
 import struct
 import zlib
 from itertools import pairwise
@@ -280,11 +281,14 @@ def test_the_server_is_as_it_was_before(played):
 
 
 def test_stored_is_what_was_acknowledged_and_nothing_else_anywhere(played, server):
-    """Every file under the server's own directory: its objects, its log, what it holds; and no hostile name."""
+    """Every file under the server's own directory: its objects, its log, what it holds and tells; no hostile name."""
     assert sorted(server.stored()) == sorted(server.acknowledged)
     files = [path for path in server.running.directory.rglob("*") if path.is_file()]
     objects = [path for path in files if path.suffix == ".dcm"]
-    assert {path.name for path in files} - {path.name for path in objects} == {"log.txt", "holdings.json"}
+    told = [path for path in files if path.parent == server.running.directory / "state" / "processes"]
+    others = {path.name for path in files} - {path.name for path in (*objects, *told)}
+    assert others == {"log.txt", "holdings.json"}
+    assert all(re.fullmatch(r"\.?\d+-[0-9a-f]{8}\.(json|new)", path.name) for path in told)
     assert all(path.parent.parent == server.running.storage for path in objects)
     assert not os.path.exists("/tmp/PWNED")
     assert all(path.read_bytes()[:132] == bytes(128) + b"DICM" for path in objects)

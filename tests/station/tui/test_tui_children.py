@@ -16,8 +16,10 @@ print("no")
 sys.stderr.write("dulcet: it failed\\n  do this\\n")
 sys.exit(69)
 """
-FOREVER = "import sys, time\nprint('ready', flush=True)\nwhile True: time.sleep(60)"
-STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + FOREVER
+WAITING = "import time\nprint('ready', flush=True)\nwhile True: time.sleep(60)"
+FOREVER = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + WAITING
+"""Also where a shell that started the tests in the background has SIGINT ignored."""
+STUBBORN = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + WAITING
 TALKING = "import signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: print('x' * 1000, flush=True)"
 
 
