@@ -1,4 +1,4 @@
-"""What the transfer queue costs: `python -m benchmarks.queue [--quick]`.
+"""What the transfer queue costs: `python -m benchmarks.transfer_queue [--quick]`.
 
 Four tables: calls of the store with 100,000 instances and 10,000 old jobs, commands as processes beside the floor
 `dulcet --version`, sending through the queue beside sending directly, and the memory of a worker by the size of a job.
@@ -45,7 +45,7 @@ RESULTS_AT_ONCE = 40  # what a worker records in one go, at 2,000 objects a seco
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer_queue", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="Smaller numbers, for a look.")
     quick = parser.parse_args(arguments).quick
     instances, old, rounds = (10_000, 1_000, 5) if quick else (100_000, 10_000, 15)
