@@ -123,8 +123,8 @@ def calls(store: SQLiteJobStore, instances: int, old: int, rounds: int) -> None:
         worker = f"w{number}"
         watch("list 100", store.jobs)
         watch("list those that run", lambda: store.jobs([JobState.RUNNING, JobState.QUEUED]))
-        watch("claim", lambda worker=worker: store.claim(worker))
-        due = watch("next 1,000 instances", lambda after=after: store.due_instances(job, after))
+        watch("claim", lambda: store.claim(worker))  # noqa: B023
+        due = watch("next 1,000 instances", lambda: store.due_instances(job, after))  # noqa: B023
         results = [InstanceResult(id=one.id, state=InstanceState.DONE) for one in due[:RESULTS_AT_ONCE]]
         watch(f"record {RESULTS_AT_ONCE}", lambda: store.record(job, worker, results, ["{}"]))  # noqa: B023 - at once
         watch("renew", lambda: store.renew(job, worker, progress=Progress(octets_in_flight=number)))  # noqa: B023
