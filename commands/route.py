@@ -11,8 +11,8 @@ from dulcet.commands.settings import in_force
 from dulcet.errors import NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.station.book.configuration import configuration_path
-from dulcet.station.queue.route import Route, Subject
-from dulcet.station.queue.routes import Decision, OwnEntity, Routes
+from dulcet.station.forwarding.route import Route, Subject
+from dulcet.station.forwarding.routes import Decision, OwnEntity, Routes
 from dulcet.station.queue.showing import table
 
 EXIT_NOWHERE = 1
@@ -81,7 +81,7 @@ def _read(ctx: click.Context) -> Routes:
 
 
 def _subject(file: Path, calling: str, called: str) -> Subject:
-    from dulcet.station.queue.forwarding_work import read_subject
+    from dulcet.station.forwarding.work import read_subject
 
     try:
         header, modality, _, _ = read_subject(file)

@@ -16,7 +16,7 @@ from dulcet.services.listener import bind
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
 from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.station.book.configuration import node_book_path
-from dulcet.station.queue.routes import OwnEntity, Routes
+from dulcet.station.forwarding.routes import OwnEntity, Routes
 from dulcet.station.retrieval.ports import bind_when_free
 from dulcet.station.server import Part, ServerSettings, TLSFiles, run_server
 from dulcet.station.workers import run_workers

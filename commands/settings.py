@@ -27,7 +27,7 @@ GENERAL_TABLE = "dulcet"
 GENERAL = ("aet", "port", "directory")
 """What [dulcet] may hold, and DULCET_AET, DULCET_PORT and DULCET_DIRECTORY."""
 RULES = "route"
-"""`[[route]]`: rules, not settings; `station.queue.routes` reads them."""
+"""`[[route]]`: rules, not settings; `station.forwarding.routes` reads them."""
 WITHOUT_SETTINGS = ("config", "completion", "node", RULES)
 """Commands that have to work when the file is at fault, or whose options are about something else than us."""
 

@@ -22,10 +22,10 @@ from dulcet.services.storage_scp import storage_operation
 from dulcet.services.tls import server_context
 from dulcet.station.archive.arrivals import source_of
 from dulcet.station.book.own_address import is_loopback
+from dulcet.station.forwarding.routes import has_journal
 from dulcet.station.monitor.process_file import publish
 from dulcet.station.monitor.server_monitor import ServerMonitor
 from dulcet.station.monitor.service_manager import READY, STOPPING, keep_watchdog, notify, reloading
-from dulcet.station.queue.routes import has_journal
 from dulcet.station.server_log import Log
 from dulcet.station.server_settings import ServerSettings, TLSFiles, differences, needs_restart, taken_over
 from dulcet.station.terminal import has_hung_up, terminals
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     import ssl
 
     from dulcet.station.archive.archive_services import ArchiveServices
+    from dulcet.station.forwarding.forwarding import Forwarding
     from dulcet.station.queue.child import QueueChild
-    from dulcet.station.queue.forwarding import Forwarding
 
 __all__ = ["Part", "ServerSettings", "TLSFiles", "run_server"]
 
@@ -164,7 +164,7 @@ class _Server:
         settings = self._settings
         if not settings.routes and not has_journal(settings.storage.directory):
             return None
-        from dulcet.station.queue.forwarding import Forwarding, StationQueue
+        from dulcet.station.forwarding.forwarding import Forwarding, StationQueue
 
         return Forwarding(
             settings.storage.directory,

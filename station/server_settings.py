@@ -8,7 +8,7 @@ from dulcet.services.admission import Admission
 from dulcet.services.limits import Limits
 from dulcet.services.storage import StorageOptions
 from dulcet.station.archive.archive_settings import ArchiveSettings
-from dulcet.station.queue.routes import Routes
+from dulcet.station.forwarding.routes import Routes
 
 
 @dataclass(frozen=True, kw_only=True)

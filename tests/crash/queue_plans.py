@@ -8,10 +8,9 @@ import trio
 from dulcet.commands import queue_run, retrieve_queued, send_queued  # noqa: F401  loaded once, for all that are forked
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive import archive_services  # noqa: F401
+from dulcet.station.forwarding import forwarding, work
 from dulcet.station.queue import (
     backoff,
-    forwarding,
-    forwarding_work,
     retrieve_job,
     send_job,
     sqlite_store,
@@ -103,13 +102,11 @@ def enters_after_the_answer():
 
 def forgets_what_it_took():
     """A batch that was under way when a process was killed is taken for passed on."""
-    order = forwarding_work.ForwardingWork._order
+    order = work.ForwardingWork._order
 
     def late(self, *arguments):
         time.sleep(3 * WINDOW)
         return order(self, *arguments)
 
-    forwarding_work.ForwardingWork._order = late
-    forwarding_work.ForwardingWork.take_up = lambda self: [
-        self._journal.passed_on(token) for token in self._journal.tokens()
-    ]
+    work.ForwardingWork._order = late
+    work.ForwardingWork.take_up = lambda self: [self._journal.passed_on(token) for token in self._journal.tokens()]

@@ -17,12 +17,12 @@ from dulcet.services.querying.head import read_head
 from dulcet.services.querying.query_models import SERIES_INSTANCE_UID
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive.vault import OPEN_FLAGS
-from dulcet.station.queue.forwarding_journal import Arrival, Batch, Forward, ForwardingJournal, shortened
+from dulcet.station.forwarding.journal import Arrival, Batch, Forward, ForwardingJournal, shortened
+from dulcet.station.forwarding.route import Route, Subject
+from dulcet.station.forwarding.routes import JOURNAL, Routes
 from dulcet.station.queue.job_store import JobStore
 from dulcet.station.queue.jobs import JobKind, NewInstance, Order
 from dulcet.station.queue.kept_files import keeper
-from dulcet.station.queue.route import Route, Subject
-from dulcet.station.queue.routes import JOURNAL, Routes
 from dulcet.station.sending.found import FileToSend
 
 MODALITY = 0x00080060

@@ -14,13 +14,13 @@ from dulcet.services.storage import Durability, OnConflict, Storage, StorageOpti
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.archive.vault import path_of
 from dulcet.station.book.nodes import Node
-from dulcet.station.queue import forwarding, forwarding_work
-from dulcet.station.queue.forwarding import Forwarding
-from dulcet.station.queue.forwarding_journal import Arriving, ForwardingJournal, shortened
-from dulcet.station.queue.forwarding_work import TOKEN, ForwardingWork, Lead, Owner
+from dulcet.station.forwarding import forwarding, work
+from dulcet.station.forwarding.forwarding import Forwarding
+from dulcet.station.forwarding.journal import Arriving, ForwardingJournal, shortened
+from dulcet.station.forwarding.route import Route
+from dulcet.station.forwarding.routes import Routes
+from dulcet.station.forwarding.work import TOKEN, ForwardingWork, Lead, Owner
 from dulcet.station.queue.jobs import JobKind
-from dulcet.station.queue.route import Route
-from dulcet.station.queue.routes import Routes
 from dulcet.station.queue.sqlite_store import SQLiteJobStore
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -226,7 +226,7 @@ async def test_a_series_that_never_gets_quiet_goes_out_in_parts(station, monkeyp
 
 async def test_a_job_is_not_larger_than_it_may_be(station, monkeypatch, autojump_clock):
     monkeypatch.setattr(forwarding, "MAX_OBJECTS", 2)
-    monkeypatch.setattr(forwarding_work, "MAX_OBJECTS", 2)
+    monkeypatch.setattr(work, "MAX_OBJECTS", 2)
     async with station.running(rule(delay=1000.0)) as made:
         for number in range(5):
             await station.receive(made, f"1.2.{number}")

@@ -8,8 +8,8 @@ from dulcet.dimse.uids import STORAGE_SOP_CLASSES
 from dulcet.errors import ConfigurationError
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.toml_file import TOMLFile
-from dulcet.station.queue.route import Route, Subject
-from dulcet.station.queue.routes import OwnEntity, Routes
+from dulcet.station.forwarding.route import Route, Subject
+from dulcet.station.forwarding.routes import OwnEntity, Routes
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 BOOK = """

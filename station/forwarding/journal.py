@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from dulcet.station.forwarding.routes import JOURNAL
 from dulcet.station.queue.queue_file import QueueFile
-from dulcet.station.queue.routes import JOURNAL
 
 MIGRATIONS = (
     (

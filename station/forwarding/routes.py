@@ -29,8 +29,8 @@ from dulcet.station.book.sizes import octets_of
 from dulcet.station.book.sop_classes import storage_classes
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.book.toml_file import TOMLFile
+from dulcet.station.forwarding.route import DEFAULT_DELAY, Route, Subject
 from dulcet.station.queue.hours import check_hours
-from dulcet.station.queue.route import DEFAULT_DELAY, Route, Subject
 
 TABLE = "route"
 JOURNAL = Path(".forwarding", "journal.sqlite")  # in a storage directory: what arrived and has to be forwarded

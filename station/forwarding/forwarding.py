@@ -23,10 +23,10 @@ from dulcet.services.association import Association, Received
 from dulcet.services.storing.incoming import IncomingObject
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.book.configuration import state_path
-from dulcet.station.queue.forwarding_journal import Arriving, Batch, ForwardingJournal, shortened, sync_database
-from dulcet.station.queue.forwarding_work import MAX_OBJECTS, ForwardingWork, Lead, Owner, Queue, Tell
-from dulcet.station.queue.route import DEFAULT_DELAY, Subject
-from dulcet.station.queue.routes import Routes
+from dulcet.station.forwarding.journal import Arriving, Batch, ForwardingJournal, shortened, sync_database
+from dulcet.station.forwarding.route import DEFAULT_DELAY, Subject
+from dulcet.station.forwarding.routes import Routes
+from dulcet.station.forwarding.work import MAX_OBJECTS, ForwardingWork, Lead, Owner, Queue, Tell
 from dulcet.station.queue.sqlite_store import FILE_NAME, open_queue
 
 if TYPE_CHECKING:

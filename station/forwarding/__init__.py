@@ -1,0 +1,1 @@
+"""Rules that pass on what arrives: each object once, and none lost."""
