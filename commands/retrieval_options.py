@@ -2,13 +2,13 @@
 
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import click
 import trio
 
 from dulcet.commands.options import FILE, ae_title, stacked
+from dulcet.commands.storage_options import STORAGE_OPTIONS
 from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN, explain
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
@@ -48,23 +48,7 @@ unique_key_options = stacked(
 """What is to be sent, by unique keys."""
 
 storage_options = stacked(
-    click.option(
-        "--directory", type=FILE, default=Path("received"), show_default=True, metavar="DIR", help="Where objects go."
-    ),
-    click.option(
-        "--durability",
-        type=click.Choice([choice.value for choice in Durability]),
-        default=Durability.FSYNC.value,
-        show_default=True,
-        help="When an object counts as stored.",
-    ),
-    click.option(
-        "--on-conflict",
-        type=click.Choice([choice.value for choice in OnConflict]),
-        default=OnConflict.KEEP_BOTH.value,
-        show_default=True,
-        help="The same SOP Instance UID with other contents.",
-    ),
+    *STORAGE_OPTIONS,
     click.option(
         "--sop-class", "sop_classes", multiple=True, metavar="UID|NAME", help="C-GET: storage classes to propose."
     ),

@@ -1,15 +1,14 @@
 """The options of `dulcet serve`, by what they are about, as its --help shows them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, F, conversation_options, stacked
+from dulcet.commands.storage_options import STORAGE_OPTIONS
 from dulcet.errors import ConfigurationError
 from dulcet.services.limits import Limits
-from dulcet.services.storage import Durability, OnConflict
 from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.station.book.sizes import octets_of
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
@@ -64,21 +63,7 @@ GROUPS: dict[str, tuple[Callable[[Any], Any], ...]] = {
         click.option("--any-called-ae", is_flag=True, help="Whatever title we are called by."),
     ),
     "What it stores": (
-        click.option("--directory", type=FILE, default=Path("received"), show_default=True, help="Where objects go."),
-        click.option(
-            "--durability",
-            type=click.Choice([choice.value for choice in Durability]),
-            default=Durability.FSYNC.value,
-            show_default=True,
-            help="What 0000H means: on the disk, on the disk with others in one go, or in the system's memory.",
-        ),
-        click.option(
-            "--on-conflict",
-            type=click.Choice([choice.value for choice in OnConflict]),
-            default=OnConflict.KEEP_BOTH.value,
-            show_default=True,
-            help="The same SOP Instance UID with other contents.",
-        ),
+        *STORAGE_OPTIONS,
         click.option(
             "--max-object", type=Octets(), default="4G", show_default=True, help="Larger ones are refused (A700H)."
         ),

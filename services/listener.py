@@ -66,6 +66,24 @@ def _hint(error: OSError) -> str:
     return ""
 
 
+async def accept(listening: socket.socket) -> tuple[socket.socket, str]:
+    """The next connection to a socket that does not block, and the peer's address. Cancelled, none is lost.
+
+    A process that has no descriptor left tries again every ACCEPT_PAUSE.
+    """
+    while True:
+        await trio.lowlevel.wait_readable(listening)
+        try:
+            sock, address = listening.accept()
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                await trio.sleep(ACCEPT_PAUSE)
+            continue
+        return sock, str(address[0])
+
+
 class Listener:
     """Accepts connections on `sockets` and lets `acceptor` serve each, within the acceptor's limits.
 
@@ -132,16 +150,8 @@ class Listener:
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
-            await trio.lowlevel.wait_readable(listening)
-            try:
-                sock, address = listening.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    await trio.sleep(ACCEPT_PAUSE)
-                continue
-            nursery.start_soon(self._serve, sock, str(address[0]))
+            sock, address = await accept(listening)
+            nursery.start_soon(self._serve, sock, address)
 
     async def _serve(self, sock: socket.socket, address: str) -> None:
         scope = trio.CancelScope()

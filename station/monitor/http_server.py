@@ -4,7 +4,6 @@ Whoever comes is taken for hostile: a request has little room and little time, a
 the oldest makes room, so that none can lock a monitor out.
 """
 
-import errno
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from email.utils import formatdate
 
 import trio
 
+from dulcet.services.listener import accept
+
 MAX_REQUEST_OCTETS = 8 * 1024  # a scrape's has some 300
 MAX_CONNECTIONS = 16
 REQUEST_SECONDS = 5.0  # for the request to come whole, and for the answer to be taken
 LINGER_SECONDS, LINGER_OCTETS = 1.0, 64 * 1024  # what still comes is read, or a reset would overtake the answer
-ACCEPT_PAUSE = 0.1  # seconds, when the process has no descriptor left for another connection
 
 _PHRASES = {
     200: "OK",
@@ -29,7 +29,6 @@ _PHRASES = {
     505: "HTTP Version Not Supported",
 }
 _METHODS = ("GET", "HEAD")
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +63,7 @@ class HTTPServer:
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
-            await trio.lowlevel.wait_readable(listening)
-            try:
-                sock, _ = listening.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    await trio.sleep(ACCEPT_PAUSE)
-                continue
+            sock, _ = await accept(listening)
             if len(self._connections) >= MAX_CONNECTIONS:
                 oldest = next(iter(self._connections))
                 del self._connections[oldest]
