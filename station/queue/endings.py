@@ -1,7 +1,7 @@
 """How a job stands when its runner can do no more: it is over, it waits, or it was given up."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -10,6 +10,7 @@ from dulcet.station.queue.backoff import Failure, Patience
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance, JobKind, JobState, Standing
 from dulcet.station.queue.running import Assignment
 
+PATIENCE_SECONDS = 5.0  # a pause so short is waited for here, without handing the job back
 MAX_FAILED = 1_000  # looked at for the reason of a job that ended
 EXIT_PARTLY_FAILED = 1
 _SERVICES = {JobKind.SEND: "C-STORE", JobKind.RETRIEVE: "C-MOVE"}  # whose statuses the rows have
@@ -24,6 +25,30 @@ def patience_of(job: Job) -> Patience:
 def ended(job: Job) -> JobState:
     """The state of a job that failed: by whether anything of it is done."""
     return JobState.PARTIAL if job.counts.done else JobState.FAILED
+
+
+async def until_nothing_is_due(
+    assignment: Assignment, do_what_is_due: Callable[[], Awaitable[None]], why_stuck: Callable[[], Standing | None]
+) -> Standing:
+    """`do_what_is_due` again and again, until nothing is pending, or the job has to be handed back: how it stands then.
+
+    `why_stuck` says how, when nothing can be done for now.
+    """
+    while True:
+        await do_what_is_due()
+        await assignment.recorder.flush()
+        due = await trio.to_thread.run_sync(assignment.store.next_due, assignment.job.id)
+        if due is None:
+            return await over(assignment)
+        if assignment.ending.is_set():
+            return Standing(state=JobState.QUEUED)
+        if (standing := why_stuck()) is not None:
+            return standing
+        pause = due - assignment.now()
+        if pause > PATIENCE_SECONDS:
+            return Standing(state=JobState.WAITING, reason="objects wait to be tried again", not_before=due)
+        with trio.move_on_after(max(pause, 0.0)):
+            await assignment.ending.wait()
 
 
 async def over(assignment: Assignment) -> Standing:

@@ -16,7 +16,7 @@ from dulcet.services.storage_scp import StoreObserver, storage_operation
 from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import Event
 from dulcet.station.queue.backoff import failure_of
-from dulcet.station.queue.endings import ended, over, patience_of, wait_or_give_up
+from dulcet.station.queue.endings import ended, patience_of, until_nothing_is_due, wait_or_give_up
 from dulcet.station.queue.jobs import InstanceResult, InstanceState, JobState, Progress, Standing
 from dulcet.station.queue.retrieve_order import RetrieveOrder, retrieve_order
 from dulcet.station.queue.retrieve_outcomes import Outcome, outcome_of, outcome_of_unlisted
@@ -36,7 +36,6 @@ from dulcet.station.retrieval.watching import look_for
 from dulcet.station.sending.progress import PaceMeter, Transfer
 
 PAGE = 2_000  # rows at a time
-PATIENCE_SECONDS = 5.0  # a pause so short is waited for here, without handing the job back
 BUSY_SECONDS = 10.0  # until a port that another retrieval has is tried again
 MEASURE_SECONDS = 1.0
 EXIT_NO_INPUT = 66
@@ -95,8 +94,7 @@ class _RetrieveJob:
         return standing
 
     async def run(self) -> Standing:
-        """Pass over what is due until nothing is, or nothing can be retrieved."""
-        assignment, store, number = self._assignment, self._assignment.store, self._job.id
+        """Retrieve what is due until nothing is, or nothing can be retrieved."""
         try:
             if not self._job.counts.instances and not await self._survey():
                 reason = f"{self._order.peer} has nothing of it"
@@ -106,20 +104,7 @@ class _RetrieveJob:
         except DulcetError as error:
             return self._not_surveyed(error)
         await self._load()
-        while True:
-            await self._pass()
-            await self._recorder.flush()
-            due = await trio.to_thread.run_sync(store.next_due, number)
-            if due is None:
-                return await over(assignment)
-            if assignment.ending.is_set():
-                return Standing(state=JobState.QUEUED)
-            if self._trouble is not None:
-                return self._wait(self._trouble)
-            if due - assignment.now() > PATIENCE_SECONDS:
-                return Standing(state=JobState.WAITING, reason="instances wait to be tried again", not_before=due)
-            with trio.move_on_after(max(due - assignment.now(), 0.0)):
-                await assignment.ending.wait()
+        return await until_nothing_is_due(self._assignment, self._pass, self._why_stuck)
 
     async def measure(self) -> None:
         """Tell how it gets on, until cancelled."""
@@ -279,7 +264,10 @@ class _RetrieveJob:
         self._transfer.objects += at is None
         return at is None
 
-    def _wait(self, trouble: Outcome) -> Standing:
+    def _why_stuck(self) -> Standing | None:
+        trouble = self._trouble
+        if trouble is None:
+            return None
         if trouble.is_busy:
             at = self._assignment.now() + BUSY_SECONDS
             attempts = self._job.attempts

@@ -15,12 +15,11 @@ from dulcet.services.pacing import Bandwidth
 from dulcet.station.events import ContextResult, Event, Outcome, StoreResult
 from dulcet.station.queue.backoff import Failure, failure_of, failure_of_status
 from dulcet.station.queue.calling import identity_of, peer_of, preferred, timeout_of
-from dulcet.station.queue.endings import ended, over, patience_of, wait_or_give_up
+from dulcet.station.queue.endings import ended, patience_of, until_nothing_is_due, wait_or_give_up
 from dulcet.station.queue.jobs import (
     InstanceResult,
     InstanceState,
     JobInstance,
-    JobState,
     Order,
     Progress,
     Standing,
@@ -36,7 +35,6 @@ SLICE = 1_000  # instances in memory, and on one association; making another cos
 FULL_AFTER = 8  # objects in a row for which the peer had no room: it is full, not just too busy for one
 LOST_AFTER = 3  # associations in a row that were lost before an object was done: no single object is to blame
 MAX_LOST = 64  # associations of one job at once
-PATIENCE_SECONDS = 5.0  # a pause so short is waited for here, without handing the job back
 MEASURE_SECONDS = 1.0
 EXIT_TEMPORARY = 75
 DEFAULTS = {"jobs": 1, "async_window": 1, "no_convert": False, "max_pdu": DEFAULT_MAX_PDU_LENGTH}
@@ -94,22 +92,13 @@ class _SendJob:
     # What runs ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> Standing:
-        """Pass over what is due until nothing is, or nothing can be sent."""
-        store, number, assignment = self._assignment.store, self._job.id, self._assignment
-        while True:
-            await self._pass()
-            await self._recorder.flush()
-            due = await trio.to_thread.run_sync(store.next_due, number)
-            if due is None:
-                return await over(assignment)
-            if assignment.ending.is_set():
-                return Standing(state=JobState.QUEUED)
-            if self._trouble is not None:
-                return wait_or_give_up(assignment, *self._trouble, has_got_on=self._has_sent)
-            if due - assignment.now() > PATIENCE_SECONDS:
-                return Standing(state=JobState.WAITING, reason="objects wait to be tried again", not_before=due)
-            with trio.move_on_after(max(due - assignment.now(), 0.0)):
-                await assignment.ending.wait()
+        """Send what is due until nothing is, or nothing can be sent."""
+        return await until_nothing_is_due(self._assignment, self._pass, self._why_stuck)
+
+    def _why_stuck(self) -> Standing | None:
+        if self._trouble is None:
+            return None
+        return wait_or_give_up(self._assignment, *self._trouble, has_got_on=self._has_sent)
 
     async def _pass(self) -> None:
         """Everything that is due, once."""
