@@ -51,14 +51,15 @@ def series(tmp_path):
 
 @pytest.fixture
 def arrivals(series):
-    """The files of a series, once the server has hashed each."""
+    """The files of a series, once the server has recorded those of `senders`, and hashed each."""
 
-    def wait(word):
+    def wait(word, *senders):
         for _ in range(TRIES):
             (found,) = series("show", word)
-            if all(each.get("sha256") for each in found["files"]):
+            files = found["files"]
+            if {each["from"] for each in files} >= set(senders) and all(each.get("sha256") for each in files):
                 return found
-        pytest.fail("no hash was recorded")
+        pytest.fail("not all was recorded")
 
     return wait
 
@@ -116,7 +117,7 @@ def test_what_a_server_without_an_index_received_is_found(dulcet, tmp_path, seri
 def test_conflicts_are_shown_beside_each_other(archive, dulcet, tmp_path, arrivals, series):
     for path, title in ((CT, "CT1"), (changed(CT, tmp_path), "CT2"), (CT, "CT3")):
         assert dulcet("send", archive.address, path, "--aet", title).returncode == 0
-    found = arrivals(uid_of(CT))
+    found = arrivals(uid_of(CT), "CT1", "CT2")
     assert sorted((each["from"], each["is_conflict"]) for each in found["files"]) == [("CT1", False), ("CT2", True)]
     assert (series("list")[0]["instances"], series("list")[0]["conflicts"]) == (1, 1)
     assert series("verify", "--all")[-1]["counts"]["intact"] == 2
@@ -128,7 +129,7 @@ def test_what_was_replaced_is_in_the_record(dulcet, tmp_path, arrivals, series):
         assert dulcet("send", peer.address, CT, "--aet", "CT1").returncode == 0
         old = arrivals(uid_of(CT))["files"][0]["sha256"]
         assert dulcet("send", peer.address, changed(CT, tmp_path), "--aet", "CT2").returncode == 0
-        found = arrivals(uid_of(CT))
+        found = arrivals(uid_of(CT), "CT2")
     (file,), (replaced,) = found["files"], found["replaced"]
     assert (file["from"], replaced["from"], replaced["sha256"]) == ("CT2", "CT1", old)
     assert file["sha256"] != old
@@ -182,7 +183,7 @@ def test_a_running_server_finds_no_more_what_was_removed_and_takes_it_again(arch
     assert found() == 1
     assert dulcet("send", archive.address, CT, "--aet", "TWO").returncode == 0
     assert found() == 2
-    assert arrivals(uid_of(CT))["files"][0]["from"] == "TWO"
+    assert arrivals(uid_of(CT), "TWO")["files"][0]["from"] == "TWO"
     assert series("verify", "--all")[-1]["counts"]["intact"] == 2
 
 
