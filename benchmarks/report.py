@@ -72,6 +72,22 @@ def report(results: dict[str, Any], contests: list[Contest]) -> str:
     return "\n\n".join([head, *(table(contest) for contest in contests)]) + "\n"
 
 
+def reports(documents: list[tuple[dict[str, Any], list[Contest]]]) -> str:
+    """Those of several runs, the latest first: a contest is shown from the first that has it."""
+    seen: set[tuple[str, str, str]] = set()
+    texts = []
+    for results, contests in documents:
+        new = [contest for contest in contests if _kind(contest) not in seen]
+        seen |= {_kind(contest) for contest in contests}
+        texts.append(report(results, new))
+    return "\n".join(texts)
+
+
+def _kind(contest: Contest) -> tuple[str, str, str]:
+    """What it is about, however many objects it had."""
+    return contest.section, contest.title, contest.objects.rpartition("of ")[2]
+
+
 def write_between_markers(readme: Path, text: str) -> None:
     """Put the tables between the markers of the README. Raises ValueError where it has none."""
     before, begin, rest = readme.read_text().partition(BEGIN)

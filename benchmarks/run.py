@@ -45,7 +45,13 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the objects for the next run")
     parser.add_argument("--results", type=Path, default=senders.HERE / "results", help="where the JSON file goes")
     parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
-    parser.add_argument("--from-results", type=Path, help="measure nothing: show the tables of an earlier JSON file")
+    parser.add_argument(
+        "--from-results",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing: show the tables of earlier JSON files, each contest from the first that has it",
+    )
     chosen = parser.parse_args(argv)
     unknown = set(filter(None, chosen.only.split(","))) - {*SECTIONS, *SET_NAMES}
     if unknown:
@@ -185,14 +191,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, keep the figures, show the tables."""
     chosen = arguments(argv)
     if chosen.from_results:
-        measured, everything = results.read(chosen.from_results)
+        documents = [results.read(path) for path in chosen.from_results]
     else:
         say_what_is_missing()
         chosen.cache.mkdir(parents=True, exist_ok=True)
         everything = list(Benchmark(chosen).contests())
         measured = results.document(everything)
         contests.heading(f"kept in {results.write(measured, chosen.results)}")
-    text = report.report(measured, everything)
+        documents = [(measured, everything)]
+    text = report.reports(documents)
     print(text)
     if chosen.readme:
         report.write_between_markers(senders.HERE.parent / "README.md", text)
