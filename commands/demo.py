@@ -54,9 +54,11 @@ What to try next:
   dulcet node add PACS AET@HOST:PORT                   give your archive a name
   dulcet echo PACS                                     is it there?
   dulcet send PACS FILES...                            files, folders, DICOMDIRs, zip files
+  dulcet send --queue PACS FILES...                    in the background; `dulcet queue list` shows how it gets on
   dulcet find PACS studies --date last7d               what does it have?
   dulcet retrieve PACS --study UID                     bring it here
   dulcet serve --port 11112 --directory received       receive from anything that speaks DICOM
+  dulcet tui                                           all of it on a terminal (pip install 'dulcet[tui]')
   dulcet echo -vv PACS                                 watch the PDUs and the state machine
   dulcet decode CAPTURE.pcap                           read a conversation
   dulcet conform scp PACS                              put a product through the standard, clause by clause"""
