@@ -44,7 +44,7 @@ def far_senders() -> list[Sender]:
     """One at a time, several in flight, several associations: ours first. What Nagle delays is left out."""
     ours = [
         Sender(name=f"{OURS} {' '.join(options)}", command=dulcet_send(*options))
-        for options in (("--async-window", "32"), ("--jobs", "8"))
+        for options in (("--async-window", "32"), ("--jobs", "24"))
     ]
     others = [replace(sender, sets=None) for sender in senders() if "as shipped" not in sender.name]
     return [*ours, *others]
