@@ -11,8 +11,9 @@ import click
 from dulcet.commands.options import FILE
 from dulcet.commands.queue_jobs import JobWord, one_job, the_queue
 from dulcet.escape import quote
+from dulcet.station.figures import duration
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance
-from dulcet.station.queue.showing import instance_values, job_values, local_time, row_of, short_duration, table
+from dulcet.station.queue.showing import instance_values, job_values, local_time, row_of, table
 from dulcet.station.queue.sqlite_store import SQLiteJobStore
 
 PAGE = 1_000
@@ -87,7 +88,7 @@ def _lines(job: Job, instances: list[JobInstance], limit: int) -> Iterator[str]:
 def _row(instance: JobInstance, now: float) -> tuple[str, ...]:
     note = quote(instance.reason, MAX_REASON_CHARACTERS) if instance.reason else ""
     if instance.state is InstanceState.PENDING and instance.not_before > now:
-        note = f"again in {short_duration(instance.not_before - now)}: {note}"
+        note = f"again in {duration(instance.not_before - now)}: {note}"
     name = instance.name or instance.sop_instance_uid
     tries = instance.attempts + (instance.state is InstanceState.DONE)
     return str(instance.id), instance.state.value, str(tries or ""), quote(name, MAX_NAME_CHARACTERS), note

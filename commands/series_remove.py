@@ -20,6 +20,7 @@ from dulcet.commands.series_options import (
 )
 from dulcet.commands.serve_options import Octets
 from dulcet.station.events import JSON_SCHEMA_VERSION
+from dulcet.station.figures import size
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
 from dulcet.station.vault.work import Work
@@ -142,7 +143,7 @@ def prune(
 
 def _tell_due(found: "Sequence[Due]", *, as_json: bool) -> int:
     from dulcet.station.vault.naming import shown
-    from dulcet.station.vault.series_output import local, size
+    from dulcet.station.vault.series_output import local
 
     for each in found:
         series = each.series

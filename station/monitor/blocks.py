@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dulcet.escape import quote
+from dulcet.station.figures import bar, duration, size
 from dulcet.station.monitor.overview import Directory, Overview
 from dulcet.station.monitor.process_report import (
     AssociationRow,
@@ -13,16 +14,13 @@ from dulcet.station.monitor.process_report import (
     moment,
     seconds_between,
 )
-from dulcet.station.sending.progress import duration
 
 if TYPE_CHECKING:
     from dulcet.station.queue.jobs import Job
 
 MAX_ROWS = 50  # of a block
 MAX_ERRORS = 8
-BAR_CHARACTERS = 20
 NOTHING = "nothing of dulcet is running"
-_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 Rows = Sequence[Sequence[str]]
 
@@ -50,20 +48,6 @@ def blocks(overview: Overview) -> Iterator[tuple[str, list[str]]]:
 def text(overview: Overview) -> str:
     """All blocks, an empty line between them."""
     return "\n\n".join("\n".join([title, *lines]) for title, lines in blocks(overview)) + "\n"
-
-
-def size(octets: float) -> str:
-    """`5.1 GB`, `12 octets`: decimal units, as disks and networks have them."""
-    for unit, name in _UNITS:
-        if octets >= unit:
-            return f"{octets / unit:,.1f} {name}"
-    return f"{octets:.0f} octets"
-
-
-def bar(done: float, total: float) -> str:
-    """`[#####---------------]`."""
-    filled = round(BAR_CHARACTERS * min(1.0, done / total)) if total > 0 else 0
-    return f"[{'#' * filled}{'-' * (BAR_CHARACTERS - filled)}]"
 
 
 def _table(rows: Rows) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from dulcet.escape import quote
 from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.figures import bar, duration
 from dulcet.station.queue.jobs import Job, JobInstance, JobState
 
-BAR_CHARACTERS = 16
 MAX_PEER_CHARACTERS = 40
 MAX_REASON_CHARACTERS = 120
 HEADINGS = ("JOB", "STATE", "PEER", "PROGRESS", "DONE", "MB", "MB/s", "LEFT", "NOTE")
@@ -22,14 +22,14 @@ def row_of(job: Job, now: float) -> tuple[str, ...]:
     is_running = job.state is JobState.RUNNING
     octets = counts.octets_done + progress.octets_in_flight
     rate = f"{progress.octets_per_second / _MEGABYTE:,.1f}" if is_running and progress.octets_per_second else ""
-    left = short_duration(progress.seconds_left) if is_running and progress.seconds_left is not None else ""
+    left = duration(progress.seconds_left) if is_running and progress.seconds_left is not None else ""
     kind = "to" if job.order.kind.value == "send" else "from"
     failed = f" ({counts.failed:,} failed)" if counts.failed else ""
     return (
         str(job.id),
         job.state.value,
         f"{kind} {quote(job.order.peer, MAX_PEER_CHARACTERS)}",
-        bar(_share(job)),
+        bar(_share(job), 1),
         f"{counts.done:,}/{counts.instances:,}{failed}",
         f"{octets / _MEGABYTE:,.1f}/{counts.octets / _MEGABYTE:,.1f}" if counts.octets else "",
         rate,
@@ -45,12 +45,6 @@ def _share(job: Job) -> float:
     return counts.done / counts.instances if counts.instances else float(job.state is JobState.DONE)
 
 
-def bar(share: float) -> str:
-    """A bar for 0 to 1; full only when all is done."""
-    filled = int(share * BAR_CHARACTERS)
-    return f"[{'#' * filled}{'.' * (BAR_CHARACTERS - filled)}]"
-
-
 def _note(job: Job, now: float) -> str:
     parts = []
     if job.wish is not None:
@@ -58,7 +52,7 @@ def _note(job: Job, now: float) -> str:
     if job.lease_until is not None and job.lease_until < now:
         parts.append("its worker is gone, another will take it")
     if job.state is JobState.WAITING and job.not_before > now:
-        parts.append(f"again in {short_duration(job.not_before - now)}")
+        parts.append(f"again in {duration(job.not_before - now)}")
     if job.order.priority and not job.state.is_over:
         parts.append(f"priority {job.order.priority}")
     if job.order.hours and not job.state.is_over:
@@ -68,18 +62,6 @@ def _note(job: Job, now: float) -> str:
     if job.order.origin:
         parts.append(quote(job.order.origin))
     return "; ".join(parts)
-
-
-def short_duration(seconds: float) -> str:
-    """`8 s`, `2 min`, `1 h 02 min`, `3 d 4 h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s" if whole < 600 else f"{whole // 60} min"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
 def local_time(at: float) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from dulcet.escape import quote
 from dulcet.station.events import Summary
+from dulcet.station.figures import duration
 from dulcet.station.report_file import write_report
 from dulcet.station.retrieval.events import Arrival, InstanceResult
 from dulcet.station.retrieval.faults import fault_exit_code
 from dulcet.station.retrieval.retriever import Retriever
-from dulcet.station.sending.progress import MEGABYTE, duration
+from dulcet.station.sending.progress import MEGABYTE
 
 EXIT_DONE, EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 0, 1, 66
 MAX_NAMES = 5  # enough to look one up; --report lists all

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import trio
 
+from dulcet.station.figures import duration
 from dulcet.station.terminal import moves_cursor
 
 if TYPE_CHECKING:
@@ -99,16 +100,6 @@ def describe(transfer: Transfer, pace: Pace) -> str:
     if transfer.failed:
         parts.append(f"{transfer.failed:,} failed")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `2 min 05 s`, `1 h 02 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
 
 
 async def show_progress(transfer: Transfer, output: TextIO, *, quiet: bool = False) -> None:

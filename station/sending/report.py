@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dulcet.dimse.uids import name_of
 from dulcet.escape import quote
 from dulcet.station.events import Event, Outcome, StoreResult, Summary
+from dulcet.station.figures import duration
 from dulcet.station.report_file import write_report
-from dulcet.station.sending.progress import MEGABYTE, duration
+from dulcet.station.sending.progress import MEGABYTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

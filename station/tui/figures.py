@@ -4,37 +4,14 @@ import time
 
 from rich.text import Text
 
-KILO = 1000
+from dulcet.station.figures import size
+
 BAR_CELLS = 12
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def octets(number: float) -> str:
-    """`1.2 GB`: decimal units, as disks have them."""
-    value = float(number)
-    for unit in _UNITS[:-1]:
-        if abs(value) < KILO:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-        value /= KILO
-    return f"{value:.1f} {_UNITS[-1]}"
 
 
 def rate(per_second: float | None) -> str:
     """`12.3 MB/s`; "" when it is not known."""
-    return "" if per_second is None else f"{octets(per_second)}/s"
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
-    whole = max(round(seconds), 0)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return "" if per_second is None else f"{size(per_second)}/s"
 
 
 def countdown(seconds: float) -> str:
@@ -52,11 +29,6 @@ def moment(at: float | None, now: float | None = None) -> str:
     if then[:3] == today[:3]:
         return time.strftime("%H:%M:%S", then)
     return time.strftime("%m-%d %H:%M" if then[0] == today[0] else "%Y-%m-%d", then)
-
-
-def date(text: str) -> str:
-    """A DA (PS3.5 6.2), `20260131`, as `2026-01-31`; what is none stays as it is."""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else text
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from dulcet.escape import legible, quote
+from dulcet.station.figures import size
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance, JobKind, JobState, Wish
-from dulcet.station.tui.figures import bar, count, countdown, moment, octets, rate
+from dulcet.station.tui.figures import bar, count, countdown, moment, rate
 from dulcet.station.tui.table import Row
 
 MAX_REASON_CHARACTERS = 300
@@ -91,8 +92,8 @@ def facts(job: Job) -> str:
     lines = [
         f"{order.kind.value} {peer(job)}: {state(job).plain}",
         f"{count(counts.instances, 'instance')}: {counts.done:,} done, {counts.failed:,} failed,"
-        f" {counts.cancelled:,} cancelled, {counts.pending:,} pending; {octets(counts.octets_done)}"
-        + (f" of {octets(counts.octets)}" if counts.octets else ""),
+        f" {counts.cancelled:,} cancelled, {counts.pending:,} pending; {size(counts.octets_done)}"
+        + (f" of {size(counts.octets)}" if counts.octets else ""),
         f"ordered {moment(job.created_at)}, started {moment(job.started_at) or 'not yet'}"
         + (f", ended {moment(job.ended_at)}" if job.ended_at else "")
         + (f"; {count(job.attempts, 'failure')} in a row" if job.attempts else ""),

@@ -6,7 +6,8 @@ from typing import Any
 
 from dulcet.dimse.uids import name_of
 from dulcet.escape import legible
-from dulcet.station.tui.figures import count, date
+from dulcet.station.figures import day
+from dulcet.station.tui.figures import count
 
 MAX_CELL_CHARACTERS = 64
 
@@ -66,7 +67,7 @@ def patient_key(identifier: Mapping[str, Any]) -> tuple[str, str]:
 
 def patient(identifier: Mapping[str, Any], studies: tuple[str, ...]) -> Item:
     """The patient of a study."""
-    born, sex = date(value(identifier, _BIRTH_DATE)), value(identifier, _SEX)
+    born, sex = day(value(identifier, _BIRTH_DATE)), value(identifier, _SEX)
     name = value(identifier, _PATIENT_NAME) or "(no name)"
     parts = (name, value(identifier, _PATIENT_ID), f"* {born}" if born else "", sex)
     return Item("patients", _joined(*parts, count(len(studies), "study", "studies")), studies)
@@ -76,7 +77,7 @@ def study(identifier: Mapping[str, Any]) -> Item:
     """A match of a query for studies."""
     images, series = number(identifier, _STUDY_IMAGES), number(identifier, _STUDY_SERIES)
     label = _joined(
-        date(value(identifier, _STUDY_DATE)) or "(no date)",
+        day(value(identifier, _STUDY_DATE)) or "(no date)",
         value(identifier, _MODALITIES),
         value(identifier, _STUDY_TEXT),
         value(identifier, _ACCESSION),

@@ -13,9 +13,10 @@ from textual.containers import Horizontal
 
 from dulcet.escape import legible, quote
 from dulcet.station.book.nodes import Node
+from dulcet.station.figures import day, size
 from dulcet.station.preview.picture import Picture, Problem
 from dulcet.station.tui.dialogs import Question
-from dulcet.station.tui.figures import count, date, moment, octets
+from dulcet.station.tui.figures import count, moment
 from dulcet.station.tui.pane import Pane, beside, key
 from dulcet.station.tui.path_input import PathQuestion
 from dulcet.station.tui.picture_view import PictureView
@@ -275,13 +276,13 @@ def _row(series: "Series") -> Row:
     sources = ", ".join(map(quote, series.sources))
     cells = (
         legible(series.patient_name) or legible(series.patient_id) or "(no name)",
-        legible(date(series.study_date)),
+        legible(day(series.study_date)),
         quote(series.modality),
         f"{series.instances:,}",
         sources,
         legible(series.series_description or series.study_description),
         moment(series.arrived / NANO),
-        octets(series.octets),
+        size(series.octets),
     )
     return Row(series.series_instance_uid, cells)
 
@@ -290,7 +291,7 @@ def _caption(series: "Series") -> str:
     """What a person calls it."""
     parts = (
         legible(series.patient_name),
-        legible(date(series.study_date)),
+        legible(day(series.study_date)),
         quote(series.modality),
         legible(series.series_number),
         legible(series.series_description),

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dulcet.escape import legible, quote
+from dulcet.station.figures import duration, size
 from dulcet.station.monitor.process_report import AssociationRow, ProcessReport, TransferRow
 from dulcet.station.queue.jobs import JobState, QueueSummary
-from dulcet.station.tui.figures import bar, duration, moment, octets, rate
+from dulcet.station.tui.figures import bar, moment, rate
 
 MAX_LINES = 12  # of each list; the terminal interface is no archive
 _PROCESS = ("command", "pid", "state", "AE title", "listens", "since", "objects")
@@ -85,7 +86,7 @@ def _summary(picture: Picture) -> Text:
     if picture.disk is not None:
         disk = picture.disk
         lines.append_text(bar(disk.total - disk.free, disk.total, 10, "yellow"))
-        lines.append(f" {octets(disk.free)} free of {octets(disk.total)}, {disk.directory}\n")
+        lines.append(f" {size(disk.free)} free of {size(disk.total)}, {disk.directory}\n")
     lines.append_text(_queue(picture.queue))
     return lines
 
@@ -129,7 +130,7 @@ def _association(row: AssociationRow) -> tuple[str, ...]:
         quote(row.service),
         local(row.since),
         amount,
-        octets(row.octets),
+        size(row.octets),
     )
 
 

@@ -10,10 +10,11 @@ from dulcet.station.archive.series import Instance
 from dulcet.station.archive.upkeep import is_there
 from dulcet.station.archive.vault import split_name
 from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.figures import size
 from dulcet.station.vault.naming import shown
 from dulcet.station.vault.open_vault import Vault
 from dulcet.station.vault.removing import octets_of
-from dulcet.station.vault.series_output import local, moment, size
+from dulcet.station.vault.series_output import local, moment
 
 MAX_VALUE_CHARACTERS = 200
 _WIDTH = 28

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from dulcet.escape import legible
 from dulcet.station.archive.series import Series
 from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.figures import day, size
 from dulcet.station.query.tables import MIN_CUT_COLUMNS, columns_of, fitted
 from dulcet.station.report_file import not_a_formula
 
@@ -48,19 +49,6 @@ def moment(nanoseconds: int) -> datetime:
 def local(nanoseconds: int) -> str:
     """The same, as a clock on the wall shows it."""
     return moment(nanoseconds).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def day(text: str) -> str:
-    """`2026-01-05` for a value of VR DA."""
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else text
-
-
-def size(octets: int) -> str:
-    """`1.2 GB`."""
-    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if octets >= unit:
-            return f"{octets / unit:,.1f} {name}"
-    return f"{octets} B"
 
 
 def fields(series: Series, short: str) -> dict[str, Any]:

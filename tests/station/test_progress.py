@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from dulcet.station.sending import progress
-from dulcet.station.sending.progress import PaceMeter, Transfer, describe, duration, show_progress
+from dulcet.station.sending.progress import PaceMeter, Transfer, describe, show_progress
 from dulcet.station.terminal import has_colour, moves_cursor
 
 
@@ -100,21 +100,6 @@ def test_the_line_says_everything():
     assert describe(counted, meter.measure(1.0)) == (
         "120 of 2,000 objects, 61.4 of 1,050.0 MB, 61.4 MB/s, 120 objects/s, 16 s left, 3 failed"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (3599.9, "1 h 00 min"),
-        (3725, "1 h 02 min"),
-    ],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 # Not a terminal -----------------------------------------------------------------------------------------------------

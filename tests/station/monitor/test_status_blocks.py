@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from dulcet.cli import cli
 from dulcet.station.monitor import overview as looking
-from dulcet.station.monitor.blocks import MAX_ROWS, bar, size, text
+from dulcet.station.monitor.blocks import MAX_ROWS, text
 from dulcet.station.monitor.overview import Directory, Looker, Overview, document
 from dulcet.station.monitor.process_file import ProcessFile, processes_path
 from dulcet.station.monitor.process_report import AssociationRow, ErrorRow, ProcessReport, TransferRow
@@ -97,15 +97,15 @@ PROCESSES
 
 ASSOCIATIONS
   from CT1  10.0.0.1      C-STORE  1,200 objects, 5.1 GB  for 10 s
-  to PACS   10.0.0.2:104           0 objects, 80 octets   for 1 s
+  to PACS   10.0.0.2:104           0 objects, 80 B   for 1 s
 
 TRANSFERS
-  send PACS  [##########----------]  120 of 2,000 objects, 1 failed  500.0 kB of 1.0 MB  100.0 kB/s, 5 s left
+  send PACS  [########........]  120 of 2,000 objects, 1 failed  500.0 kB of 1.0 MB  100.0 kB/s, 5 s left
 
 QUEUE
   1 running, 1 waiting; the oldest has been due for 1 min 01 s; the whole queue is paused
-  7 send PACS         running                 [##########----------]  4 of 10 objects, 1 failed  50 octets/s, 10 s left
-  8 retrieve ARCHIVE  waiting for 1 min 05 s  [--------------------]  0 of 2 objects             ARCHIVE refused us
+  7 send PACS         running                 [########........]  4 of 10 objects, 1 failed  50 B/s, 10 s left
+  8 retrieve ARCHIVE  waiting for 1 min 05 s  [................]  0 of 2 objects             ARCHIVE refused us
 
 STORAGE
   /data  1,234 objects, 5.1 GB  79.6 GB free
@@ -171,21 +171,6 @@ def test_a_long_list_is_cut_and_counted():
     shown = text(Overview(at=AT, processes=(process,), queue=None, jobs=(), directories=(), faults=()))
     assert "... and 3 more" in shown
     assert shown.count("  from") + shown.count("  to A") == MAX_ROWS
-
-
-@pytest.mark.parametrize(
-    ("done", "total", "filled"), [(0, 10, 0), (5, 10, 10), (10, 10, 20), (15, 10, 20), (1, 0, 0), (0, 0, 0)]
-)
-def test_a_bar_is_as_long_as_what_is_done(done, total, filled):
-    assert bar(done, total) == f"[{'#' * filled}{'-' * (20 - filled)}]"
-
-
-@pytest.mark.parametrize(
-    ("octets", "shown"),
-    [(0, "0 octets"), (999, "999 octets"), (1000, "1.0 kB"), (5.1e9, "5.1 GB"), (2e15, "2,000.0 TB")],
-)
-def test_sizes(octets, shown):
-    assert size(octets) == shown
 
 
 def test_the_document_has_all_of_it():
