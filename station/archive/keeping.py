@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -126,12 +127,15 @@ class VaultArchive:
                 await self._progress.park()
 
     async def _take_in_waiting(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH_OBJECTS, len(self._waiting)))]
-        if not self._waiting:
+        """They wait until they are taken in: of what an end cuts off `close` makes one more attempt."""
+        batch = list(islice(self._waiting, BATCH_OBJECTS))
+        if len(batch) == len(self._waiting):
             self._wanted = trio.Event()
         names = [each.name for each in batch]
         if await self._take_in(names, (), batch):
             self._hashing.wanted(names)
+        for _ in batch:
+            self._waiting.popleft()
         self._indexed += len(batch)
         self._progress.unpark_all()
 

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import trio
@@ -34,6 +35,7 @@ class Recorder:
         self._hashing = Hashing(store, book, silent)
         self._waiting: deque[NewArrival] = deque()
         self._came = trio.Event()
+        self._one_at_a_time = trio.Lock()
 
     def __call__(self, association: Association, request: CStoreRQ, outcome: StoredObject | StorageError) -> None:
         """See `storage_scp.StoreObserver`. Nothing is raised, nothing is waited for."""
@@ -60,13 +62,14 @@ class Recorder:
 
     async def _record(self) -> None:
         self._came = trio.Event()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH_OBJECTS, len(self._waiting)))]
-            try:
-                await trio.to_thread.run_sync(self._record_batch, batch)
-            except ArchiveError:  # the objects are here: they are recorded as found, later
-                continue
-            self._hashing.wanted(each.name for each in batch)
+        async with self._one_at_a_time:  # and what was cut off is not forgotten: it waits until it is recorded
+            while self._waiting:
+                batch = list(islice(self._waiting, BATCH_OBJECTS))
+                with suppress(ArchiveError):  # the objects are here: they are recorded as found, later
+                    await trio.to_thread.run_sync(self._record_batch, batch)
+                    self._hashing.wanted(each.name for each in batch)
+                for _ in batch:
+                    self._waiting.popleft()
 
     def _record_batch(self, batch: list[NewArrival]) -> None:
         record(self._book, batch, {each.name: entry_of(self._store, each.name) for each in batch})

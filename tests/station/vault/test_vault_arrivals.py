@@ -17,6 +17,7 @@ from dulcet.services.querying.query import read_search
 from dulcet.services.querying.query_models import STUDY_ROOT
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.archive import hashing as hashing_module
+from dulcet.station.archive import keeping as keeping_module
 from dulcet.station.archive import recording as recording_module
 from dulcet.station.archive import upkeep
 from dulcet.station.archive.arrival_book import FILE_NAME, MIGRATIONS, SQLiteArrivalBook
@@ -170,6 +171,29 @@ def test_who_sent_the_last_objects_is_known_after_an_end_in_order(kept, tmp_path
     trio.run(main)
     assert {each.source for each in kept.book.after(0, 10)} == {CT1}
     assert kept.index.counts()["instance"] == 3
+
+
+async def test_who_sent_it_is_known_though_the_end_comes_during_the_look_at_the_start(
+    kept, tmp_path, ct_octets, monkeypatch
+):
+    archive = VaultArchive(tmp_path, silent, store=kept.store, index=kept.index)
+    life = trio.CancelScope()
+
+    def comes_and_ends():
+        kept.write("1.9.1.dcm", ct_octets("1.9.1"))
+        archive.stored(stored("1.9.1.dcm"), CT1)
+        life.cancel()
+
+    def compared(*arguments):
+        trio.from_thread.run_sync(comes_and_ends)
+        return upkeep.differences(*arguments)
+
+    monkeypatch.setattr(keeping_module, "differences", compared)
+    with life:
+        await archive.run()
+    kept.index.close = lambda: None
+    archive.close()
+    assert kept.book.get(["1.9.1.dcm"])["1.9.1.dcm"].source == CT1
 
 
 # Hashes --------------------------------------------------------------------------------------------------------------
