@@ -59,8 +59,8 @@ class _Entry:
 
     arriving: Arriving
     done: trio.Event = field(default_factory=trio.Event)
-    number: int = 0
-    error: Exception | None = None
+    outcome: int | Exception = field(default_factory=lambda: OSError("the server ends"))
+    """The number under which it is entered, or why it is not."""
     is_abandoned: bool = False
 
 
@@ -180,9 +180,9 @@ class Forwarding:
         except trio.Cancelled:
             entry.is_abandoned = True
             raise
-        if entry.error is not None:
-            raise entry.error
-        return entry.number
+        if isinstance(entry.outcome, Exception):
+            raise entry.outcome
+        return entry.outcome
 
     # Beside the associations ----------------------------------------------------------------------------------------
 
@@ -199,7 +199,6 @@ class Forwarding:
 
     async def _end(self) -> None:
         for entry in self._entries:
-            entry.error = OSError("the server ends")
             entry.done.set()
         try:
             if self._journal is not None:
@@ -230,10 +229,10 @@ class Forwarding:
                 numbers = await trio.to_thread.run_sync(self._write_entries, [entry.arriving for entry in group])
             except Exception as error:
                 for entry in group:
-                    entry.error = error
+                    entry.outcome = error
             else:
                 for entry, number in zip(group, numbers, strict=True):
-                    entry.number = number
+                    entry.outcome = number
                     if entry.is_abandoned:
                         self._dropped.append(number)
                         self._to_settle.set()
