@@ -11,12 +11,14 @@ Synchronous: it runs in threads. QueueError when the file can't be used.
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from dulcet.errors import QueueError
+from dulcet.station.archive.vault import split_name
 from dulcet.station.forwarding.routes import JOURNAL
-from dulcet.station.queue.queue_file import QueueFile
+from dulcet.station.queue.queue_file import BUSY_SECONDS, QueueFile
 
 MIGRATIONS = (
     (
@@ -193,6 +195,25 @@ class ForwardingJournal:
     def _with_token(connection: sqlite3.Connection, token: str) -> list[Forward]:
         rows = connection.execute(f"SELECT {_FORWARD} FROM forward WHERE token = ? ORDER BY id", (token,))
         return [Forward(**dict(row)) for row in rows]
+
+
+def waiting(directory: Path, names: Iterable[str]) -> set[str]:
+    """Those of some names within a storage directory that arrived to be forwarded, and may not be in the queue yet.
+
+    Nothing is made, and nothing changed. QueueError when there is a journal that can't be read.
+    """
+    path = directory / JOURNAL
+    if not path.exists():
+        return set()
+    wanted = set(names)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as reader:
+            entered = {uid for (uid,) in reader.execute("SELECT sop_instance_uid FROM arrival WHERE name IS NULL")}
+            named = "SELECT name FROM arrival WHERE name NOT NULL UNION SELECT name FROM forward"
+            still = wanted.intersection(name for (name,) in reader.execute(named))
+    except sqlite3.Error as error:
+        raise QueueError(f"the journal {path} of what is to be forwarded can't be read: {error}") from error
+    return still.union(name for name in wanted if split_name(os.path.basename(name))[0] in entered)
 
 
 def shortened(inode: int) -> int:

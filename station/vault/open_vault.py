@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dulcet.errors import NoInputError
@@ -10,7 +11,7 @@ from dulcet.station.archive.interfaces import ObjectStore, VaultIndex
 from dulcet.station.book.configuration import state_path
 
 InUse = Callable[[Iterable[str]], Collection[str]]
-"""Those of some places (`ObjectStore.place`) that a job of the transfer queue still needs."""
+"""Those of some places (`ObjectStore.place`) that are still needed: they are queued, or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,17 @@ def open_vault(directory: Path, in_use: InUse | None = None) -> Vault:
 
     if not directory.is_dir():
         raise NoInputError(f"there is no directory {directory}")
-    return Vault(FolderStore(directory), Index(directory.absolute()), queued if in_use is None else in_use)
+    in_use = partial(needed, directory) if in_use is None else in_use
+    return Vault(FolderStore(directory), Index(directory.absolute()), in_use)
+
+
+def needed(directory: Path, places: Iterable[str]) -> Collection[str]:
+    """Those of a storage directory that are to be forwarded, or are queued. QueueError when that can't be known."""
+    from dulcet.station.forwarding.journal import waiting
+
+    names = {os.path.join(*place.rsplit(os.sep, 2)[-2:]): place for place in places}
+    forwarded = {names[name] for name in waiting(directory, names)}  # asked first: what leaves it is in the queue then
+    return forwarded.union(queued(names.values()))
 
 
 def queued(places: Iterable[str]) -> Collection[str]:

@@ -1,6 +1,8 @@
 """What arrives is forwarded: series by series, when it is quiet, once, and also what a process left that was killed."""
 
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,10 +20,12 @@ from dulcet.station.forwarding import forwarding, work
 from dulcet.station.forwarding.forwarding import Forwarding
 from dulcet.station.forwarding.journal import Arriving, ForwardingJournal, shortened
 from dulcet.station.forwarding.route import Route
-from dulcet.station.forwarding.routes import Routes
+from dulcet.station.forwarding.routes import JOURNAL, Routes
 from dulcet.station.forwarding.work import TOKEN, ForwardingWork, Lead, Owner
-from dulcet.station.queue.jobs import JobKind
+from dulcet.station.queue.jobs import JobKind, Wish
 from dulcet.station.queue.sqlite_store import SQLiteJobStore
+from dulcet.station.vault import open_vault
+from dulcet.station.vault.open_vault import needed
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 
@@ -514,3 +518,59 @@ async def test_an_association_that_ends_in_between_leaves_nothing_open(station, 
         await trio.sleep(10)
     assert station.is_all_passed_on()
     assert station.jobs() == []
+
+
+# What is to be forwarded stays ----------------------------------------------------------------------------------------
+
+
+def needed_names(station):
+    places = [str(path) for path in station.directory.glob("??/*.dcm")]
+    return sorted(re.split(r"~|\.dcm", Path(place).name)[0] for place in needed(station.directory, places))
+
+
+async def test_what_is_to_be_forwarded_is_needed_from_its_arrival_until_it_is_sent(station, killed, monkeypatch):
+    monkeypatch.setattr(open_vault, "queued", station.queue.store.paths_in_use)
+    made = station.forwarding(routes())
+    await station.receive(made, "1.9.1")
+    assert needed_names(station) == []
+    entered(station, killed.journal, "gone")
+    assert needed_names(station) == ["1.2.3", "1.2.3"]  # nobody knows yet which of the two it is
+    killed.work.close_open_ends()
+    assert needed_names(station) == ["1.2.3"]
+    killed.work.look_at_stored(routes(rule()))
+    assert needed_names(station) == ["1.2.3"]
+    killed.journal.take(*killed.journal.batches(), "TOKEN", 10)
+    assert needed_names(station) == ["1.2.3"]
+    killed.journal.put_back("TOKEN")
+    killed.work.pass_on(*killed.journal.batches(), rule())
+    assert station.is_all_passed_on()
+    assert needed_names(station) == ["1.2.3"]  # by the queue now
+    station.queue.store.request(station.queue.store.jobs()[0].id, Wish.CANCEL)
+    assert needed_names(station) == []
+
+
+async def test_what_leaves_the_journal_while_it_is_looked_for_is_found_in_the_queue(station, killed, monkeypatch):
+    entered(station, killed.journal, "gone")
+    killed.work.close_open_ends()
+    killed.work.look_at_stored(routes(rule()))
+
+    def queued(places):
+        killed.work.pass_on(*killed.journal.batches(), rule())
+        return ()
+
+    monkeypatch.setattr(open_vault, "queued", queued)
+    assert needed_names(station) == ["1.2.3"]
+
+
+def test_without_a_journal_none_is_made(tmp_path):
+    assert needed(tmp_path, [str(tmp_path / "00" / "1.2.3.dcm")]) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_that_cannot_be_read_lets_nothing_go(tmp_path):
+    journal = tmp_path / JOURNAL
+    journal.parent.mkdir()
+    journal.write_bytes(b"no journal" * 100)
+    with pytest.raises(QueueError, match=r"forwarded can't be read: file is not a database"):
+        needed(tmp_path, [str(tmp_path / "00" / "1.2.3.dcm")])
+    assert [path.name for path in journal.parent.iterdir()] == [journal.name]
