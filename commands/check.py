@@ -1,5 +1,6 @@
 """`dulcet check`: C-ECHO as a monitoring plugin, as Nagios, Icinga and Naemon call them."""
 
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
@@ -14,12 +15,27 @@ from dulcet.escape import quote
 from dulcet.services.requestor import Peer
 from dulcet.station.diagnosis import Checked
 from dulcet.station.diagnosis import check as check_peer
+from dulcet.station.figures import plural
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _SEVERITY = {OK: 0, UNKNOWN: 1, WARNING: 2, CRITICAL: 3}
 _MAX_TEXT = 200
 _MAX_ANSWER_OCTETS = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Beyond which a peer is not OK."""
+
+    warning: float | None
+    critical: float | None
+    certificate: int | None
+
+    def is_too_short(self, answer: Checked) -> bool:
+        """Whether too few days are left of the certificate."""
+        days = answer.certificate_days
+        return self.certificate is not None and days is not None and days < self.certificate
 
 
 class Plugin(click.Command):
@@ -51,17 +67,28 @@ def _unknown(text: str) -> NoReturn:
 @click.argument("peer", nargs=-1, type=PEER)
 @click.option("-w", "--warning", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower than this: WARNING.")
 @click.option("-c", "--critical", type=click.FloatRange(min=0), metavar="SECONDS", help="Slower: CRITICAL.")
+@click.option(
+    "--certificate",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="WARNING when the peer's TLS certificate ends sooner.",
+)
 @click.option("--healthz", metavar="[HOST:]PORT", help="Ask the /healthz of a `dulcet serve --http` instead.")
 @peer_options
 @tls_client_options
 @identity_options
 def check(
-    peer: tuple[str, ...], warning: float | None, critical: float | None, healthz: str | None, **options: Any
+    peer: tuple[str, ...],
+    warning: float | None,
+    critical: float | None,
+    certificate: int | None,
+    healthz: str | None,
+    **options: Any,
 ) -> int:
     """Watch PEERs: C-ECHO as a monitoring plugin.
 
     One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use). A peer that can't be
-    reached, refuses or does not answer in time is CRITICAL.
+    reached, refuses or does not answer in time is CRITICAL; so is one whose certificate has ended.
 
     \b
     dulcet check PACS -w 0.5 -c 2
@@ -74,15 +101,19 @@ def check(
     if not peer:
         raise click.UsageError("which PEER should be watched?")
     found = peers(peer, **how_to_call(options))
+    without = next((each for each in found if each.tls is None), None)
+    if certificate is not None and without is not None:
+        raise click.UsageError(f"{without} is not called with TLS, so it has no --certificate: see --tls")
+    limits = _Limits(warning, critical, certificate)
     answers = trio.run(_ask_all, found, options["timeout"], user_identity(options))
-    states = [_judge(answer, warning, critical) for answer in answers]
+    states = [_judge(answer, limits) for answer in answers]
     worst = max(states, key=_SEVERITY.__getitem__)
-    texts = [_text(each, answer) for each, answer in zip(found, answers, strict=True)]
+    texts = [_text(each, answer, limits) for each, answer in zip(found, answers, strict=True)]
     data = [
         line
         for number, answer in enumerate(answers, 1)
         if isinstance(answer, Checked)
-        for line in _performance(answer, warning, critical, f"{number}_" if len(found) > 1 else "")
+        for line in _performance(answer, limits, f"{number}_" if len(found) > 1 else "")
     ]
     click.echo(f"DICOM {_WORDS[worst]} - {'; '.join(texts)}" + (f" | {' '.join(data)}" if data else ""))
     return worst
@@ -126,26 +157,35 @@ async def _ask_all(found: list[Peer], patience: float, identity: Any) -> list[Ch
     return [answers[number] for number in range(len(found))]
 
 
-def _judge(answer: Checked | AssociationError, warning: float | None, critical: float | None) -> int:
+def _judge(answer: Checked | AssociationError, limits: _Limits) -> int:
     if isinstance(answer, AssociationError) or answer.status:
         return CRITICAL
-    if critical is not None and answer.total > critical:
+    if limits.critical is not None and answer.total > limits.critical:
         return CRITICAL
-    return WARNING if warning is not None and answer.total > warning else OK
+    if limits.warning is not None and answer.total > limits.warning:
+        return WARNING
+    return WARNING if limits.is_too_short(answer) else OK
 
 
-def _text(peer: Peer, answer: Checked | AssociationError) -> str:
+def _text(peer: Peer, answer: Checked | AssociationError, limits: _Limits) -> str:
     name = quote(str(peer)).replace("|", "/")
     if isinstance(answer, AssociationError):
         return f"{name}: {quote(str(answer), _MAX_TEXT)}".replace("|", "/")
-    return f"{name} C-ECHO {answer.status:04X}H in {answer.total * 1000:.0f} ms"
+    text = f"{name} C-ECHO {answer.status:04X}H in {answer.total * 1000:.0f} ms"
+    if limits.is_too_short(answer):
+        text += f", its certificate ends in {plural(answer.certificate_days or 0, 'day')}"
+    return text
 
 
-def _performance(answer: Checked, warning: float | None, critical: float | None, prefix: str) -> list[str]:
-    limits = f"{'' if warning is None else f'{warning:g}'};{'' if critical is None else f'{critical:g}'};0"
-    return [
-        f"{prefix}total={answer.total:.6f}s;{limits}",
+def _performance(answer: Checked, limits: _Limits, prefix: str) -> list[str]:
+    warning, critical = ("" if each is None else f"{each:g}" for each in (limits.warning, limits.critical))
+    lines = [
+        f"{prefix}total={answer.total:.6f}s;{warning};{critical};0",
         f"{prefix}tcp={answer.tcp:.6f}s",
         f"{prefix}assoc={answer.association:.6f}s",
         f"{prefix}echo={answer.echo:.6f}s",
     ]
+    if answer.certificate_days is not None:
+        soonest = "" if limits.certificate is None else f"{limits.certificate}:"
+        lines.append(f"{prefix}certificate_days={answer.certificate_days};{soonest}")
+    return lines

@@ -15,7 +15,6 @@ from dulcet.commands.series_options import (
     described,
     opened,
     perform,
-    plural,
     vault_options,
 )
 from dulcet.errors import ConfigurationError, NoInputError
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from dulcet.station.archive.series import Series
     from dulcet.station.vault.exporting import Exported
     from dulcet.station.vault.layout import Item
+from dulcet.station.figures import plural
 
 
 @click.command("open")

@@ -158,8 +158,3 @@ def perform(work: Work, function: Callable[[Work], T], *, quiet: bool = False) -
         if stopped and stopped[0] == signal.SIGTERM:
             raise click.exceptions.Exit(128 + stopped[0]) from None
         raise
-
-
-def plural(count: int, what: str, several: str = "") -> str:
-    """`1 file`, `2 files`."""
-    return f"{count:,} {what if count == 1 else several or what + 's'}"

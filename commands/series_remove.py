@@ -15,12 +15,11 @@ from dulcet.commands.series_options import (
     described,
     opened,
     perform,
-    plural,
     vault_options,
 )
 from dulcet.commands.serve_options import Octets
 from dulcet.station.events import JSON_SCHEMA_VERSION
-from dulcet.station.figures import size
+from dulcet.station.figures import plural, size
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
 from dulcet.station.vault.work import Work

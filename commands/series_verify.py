@@ -14,11 +14,11 @@ from dulcet.commands.series_options import (
     chosen,
     opened,
     perform,
-    plural,
     vault_options,
 )
 from dulcet.station.archive.interfaces import VaultIndex
 from dulcet.station.events import JSON_SCHEMA_VERSION
+from dulcet.station.figures import plural
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
 from dulcet.station.vault.work import Work

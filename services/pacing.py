@@ -5,6 +5,7 @@ It wraps a transport, so what has no limit pays nothing. Several connections may
 
 import trio
 
+from dulcet.services.tls import TLSSession
 from dulcet.services.transport import Buffers, Transport
 
 PIECE_SECONDS = 0.05  # of the rate, let through in one go: smooth for who shares the line
@@ -83,9 +84,9 @@ class PacedTransport:
         """See `Transport`."""
         return self._transport.try_receive_into(buffer)
 
-    def describe(self) -> list[str]:
+    def tls_session(self) -> TLSSession | None:
         """See `Transport`."""
-        return self._transport.describe()
+        return self._transport.tls_session()
 
     def close(self) -> None:
         """See `Transport`."""

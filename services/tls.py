@@ -4,6 +4,8 @@
 """
 
 import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +63,27 @@ def _load_authorities(context: ssl.SSLContext, ca: Path) -> None:
         raise ConfigurationError(f"the certificate authorities in {ca} can't be used: {error}") from error
 
 
-def describe_session(stream: Any) -> list[str]:
-    """A TLS session in lines for people: version, cipher, and the peer's certificate. Raw: quote before showing."""
-    cipher = stream.cipher()
-    lines = [f"{stream.version()}, {cipher[0] if cipher else 'no cipher'}"]
-    certificate = stream.getpeercert()
-    if certificate:
-        subject = ", ".join(f"{key}={value}" for part in certificate.get("subject", ()) for key, value in part)
-        names = ", ".join(value for _, value in certificate.get("subjectAltName", ()))
-        lines.append(f"certificate of {subject or names}, valid until {certificate.get('notAfter', 'not said')}")
-        lines += [f"names in it: {names}"] if names else []
-    return lines
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TLSSession:
+    """A TLS session. Its texts are the peer's, raw: quote before showing."""
+
+    version: str
+    cipher: str
+    subject: str = ""
+    """Of the peer's certificate; "", like what follows, when there is none, or nobody verified it."""
+    names: tuple[str, ...] = ()
+    """For which it is."""
+    valid_until: datetime | None = None
+
+
+def session_of(stream: Any) -> TLSSession:
+    """What there is to know of the session of a stream whose handshake is done."""
+    cipher, certificate = stream.cipher(), stream.getpeercert() or {}
+    until = certificate.get("notAfter")
+    return TLSSession(
+        version=str(stream.version()),
+        cipher=cipher[0] if cipher else "no cipher",
+        subject=", ".join(f"{key}={value}" for part in certificate.get("subject", ()) for key, value in part),
+        names=tuple(value for _, value in certificate.get("subjectAltName", ())),
+        valid_until=datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC) if until else None,
+    )

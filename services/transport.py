@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from dulcet.errors import PeerUnavailableError, TLSError, UnknownHostError
-from dulcet.services.tls import describe_session
+from dulcet.services.tls import TLSSession, session_of
 
 Buffers = Sequence[bytes | memoryview]
 
@@ -47,8 +47,8 @@ class Transport(Protocol):
     def try_receive_into(self, buffer: memoryview) -> int:
         """Read what is there already; 0 when that is nothing, or nothing can be had without waiting."""
 
-    def describe(self) -> list[str]:
-        """What there is to say about the connection, for people: version and cipher of TLS, the peer's certificate."""
+    def tls_session(self) -> TLSSession | None:
+        """The TLS session; None without TLS."""
 
     def close(self) -> None:
         """Close at once, without lingering (PS3.8 9.1.4). Harmless when closed."""
@@ -109,9 +109,8 @@ class SocketTransport:
         except OSError:
             return 0
 
-    def describe(self) -> list[str]:
-        """See `Transport`: nothing."""
-        return []
+    def tls_session(self) -> None:
+        """See `Transport`."""
 
     def close(self) -> None:
         """See `Transport`."""
@@ -175,9 +174,9 @@ class StreamTransport:
         """See `Transport`: a stream can't tell, so nothing."""
         return 0
 
-    def describe(self) -> list[str]:
+    def tls_session(self) -> TLSSession | None:
         """See `Transport`."""
-        return describe_session(self._stream) if isinstance(self._stream, trio.SSLStream) else []
+        return session_of(self._stream) if isinstance(self._stream, trio.SSLStream) else None
 
     def close(self) -> None:
         """See `Transport`; for TLS without close_notify, which a peer that is gone would not read."""

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import trio
 
@@ -25,6 +26,7 @@ from dulcet.errors import AssociationError, PeerTimeoutError, UnknownHostError
 from dulcet.services.echo import VERIFICATION_CONTEXT, echo
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.transport import connect
+from dulcet.station.figures import plural
 from dulcet.ul.connection import Transition
 from dulcet.ul.items import Item, PresentationContextRQ
 from dulcet.ul.reasons import CONTEXT_RESULTS
@@ -118,9 +120,17 @@ class _Doctor:
         peer = self._peer
         assert peer.tls is not None
         transport = await connect(peer.host, peer.port, peer.tls, peer.server_name)
-        found = transport.describe()
+        session = transport.tls_session()
         transport.close()
-        return [*found, "the certificate is trusted"]
+        assert session is not None
+        names, until = ", ".join(session.names), session.valid_until
+        ends = f"{until:%Y-%m-%d %H:%M} UTC, {plural(days_until(until), 'day')} from now" if until else "not said"
+        return [
+            f"{session.version}, {session.cipher}",
+            f"certificate of {session.subject or names}, valid until {ends}",
+            *([f"names in it: {names}"] if names else ()),
+            "the certificate is trusted",
+        ]
 
     async def associate(self) -> list[str]:
         async with associate(self._peer, (VERIFICATION_CONTEXT,), user_items=self._user_items) as association:
@@ -174,6 +184,13 @@ class Checked:
     status: int
     total: float
     """Seconds of everything, the release included."""
+    certificate_days: int | None
+    """Until the peer's certificate ends; None without TLS."""
+
+
+def days_until(moment: datetime) -> int:
+    """Whole days from now."""
+    return (moment - datetime.now(UTC)).days
 
 
 async def check(peer: Peer, *, patience: float, user_items: Sequence[Item] = ()) -> Checked:
@@ -193,13 +210,16 @@ async def check(peer: Peer, *, patience: float, user_items: Sequence[Item] = ())
                 on_transition=note,
             ) as association:
                 answer = await echo(association)
+                session = association.transport.tls_session()
     except trio.TooSlowError:
         raise PeerTimeoutError(f"{peer} did not answer within {patience:g} s") from None
     ended = trio.current_time()
+    until = None if session is None else session.valid_until
     return Checked(
         tcp=moments[Event.EVT2] - started,
         association=moments[Event.EVT3] - moments[Event.EVT2],
         echo=answer.seconds,
         status=answer.status,
         total=ended - started,
+        certificate_days=None if until is None else days_until(until),
     )

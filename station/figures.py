@@ -34,3 +34,8 @@ def bar(done: float, total: float) -> str:
 def day(text: str) -> str:
     """A DA (PS3.5 6.2), `20260131`, as `2026-01-31`; what is none stays as it is."""
     return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else text
+
+
+def plural(count: int, what: str, several: str = "") -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {what if count == 1 else several or what + 's'}"

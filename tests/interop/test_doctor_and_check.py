@@ -2,10 +2,12 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import trustme
 
-from dulcet.conformance.peers.address import free_port
+from dulcet.conformance.peers.address import LOOPBACK, free_port
 from dulcet.conformance.peers.ours import dulcet_serve
 
 
@@ -45,6 +47,7 @@ def test_tls_is_a_stage_of_its_own(dulcet, storescp_tls, certificates):
     ran = dulcet("doctor", *options, *ours, storescp_tls.address)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"TLSv1\.[23], ", ran.stdout)
+    assert re.search(r"valid until \d{4}-\d\d-\d\d \d\d:\d\d UTC, [\d,]+ days from now", ran.stdout)
     assert "the certificate is trusted" in ran.stdout
     distrusted = dulcet("doctor", "--json", "--tls", storescp_tls.address)
     assert distrusted.returncode == 77
@@ -97,8 +100,32 @@ def test_several_peers_the_worst_decides(dulcet):
     assert "| 1_total=" in ran.stdout
 
 
+def test_a_certificate_that_ends_soon(dulcet, tmp_path):
+    authority, now = trustme.CA(), datetime.now(UTC)
+    issued = authority.issue_cert(LOOPBACK, not_after=now + timedelta(days=20, hours=1))
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    options = ("--tls", "--tls-ca", tmp_path / "ca.pem")
+    with dulcet_serve("--tls-anonymous", "--tls-cert", str(tmp_path / "server.pem")) as peer:
+        soon = dulcet("check", peer.address, *options, "--certificate", 21)
+        assert (soon.returncode, soon.stdout[:16]) == (1, "DICOM WARNING - ")
+        assert ", its certificate ends in 20 days | " in soon.stdout
+        assert soon.stdout.endswith(" certificate_days=20;21:\n")
+        not_yet = dulcet("check", peer.address, *options, "--certificate", 20)
+        assert (not_yet.returncode, not_yet.stdout[:11]) == (0, "DICOM OK - ")
+        assert not_yet.stdout.endswith(" certificate_days=20;20:\n")
+
+
 @pytest.mark.parametrize(
-    "words", [(), ("--nonsense",), ("X@h:1", "-w", "soon"), ("nobody",), ("X@h:1", "--aet", "x" * 17)]
+    "words",
+    [
+        (),
+        ("--nonsense",),
+        ("X@h:1", "-w", "soon"),
+        ("X@h:1", "--certificate", "30"),
+        ("nobody",),
+        ("X@h:1", "--aet", "x" * 17),
+    ],
 )
 def test_wrong_use_is_unknown(words, dulcet):
     ran = dulcet("check", *words)

@@ -35,8 +35,8 @@ class Wire:
     def try_receive_into(self, buffer):
         return 7
 
-    def describe(self):
-        return ["TLS"]
+    def tls_session(self):
+        return "a session"
 
     def close(self):
         self.is_closed = True
@@ -127,7 +127,7 @@ def test_pieces_are_never_empty_nor_large(rate):
 def test_the_rest_is_the_transports():
     wire = Wire()
     transport = PacedTransport(wire, Bandwidth(1))
-    assert (transport.describe(), transport.peer_address) == (["TLS"], "192.0.2.1")
+    assert (transport.tls_session(), transport.peer_address) == ("a session", "192.0.2.1")
     assert transport.try_receive_into(memoryview(b"")) == 7
     transport.close()
     assert wire.is_closed

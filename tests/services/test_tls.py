@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import trio
 import trustme
+from cryptography import x509
 
 from dulcet.dimse.messages import CEchoRQ, CStoreRQ
 from dulcet.dimse.status import SUCCESS
@@ -122,6 +123,10 @@ async def refused(peer, context, told):
     return str(caught.value)
 
 
+def certificate_end(path):
+    return x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc
+
+
 # What is accepted ---------------------------------------------------------------------------------------------------
 
 
@@ -138,7 +143,10 @@ async def test_a_conversation(secured, files, store, is_mutual):
             )
             assert stored.status == SUCCESS
             assert association.transport.peer_address == "127.0.0.1"
-            assert association.transport._stream.version() == "TLSv1.3"
+            session = association.transport.tls_session()
+            assert (session.version, session.names) == ("TLSv1.3", (NAME,))
+            assert f"commonName={NAME}" in session.subject
+            assert session.valid_until == certificate_end(files("server"))
         await ended.first()
     assert bytes(store.sinks[0].octets) == data_set
     assert (told, ended) == ([], [None])
