@@ -159,14 +159,8 @@ def station(tmp_path, told, queue):
 
 @pytest.fixture(autouse=True)
 def as_tests_need_it(monkeypatch):
-    """The queue is the test's, so it stays open; and a clock that jumps does not wait for threads."""
-
-    async def at_once(work, *arguments, **_options):
-        await trio.lowlevel.checkpoint()
-        return work(*arguments)
-
+    """The queue is the test's, so it stays open."""
     monkeypatch.setattr(ForwardingWork, "close", lambda _self: None)
-    monkeypatch.setattr(trio.to_thread, "run_sync", at_once)
 
 
 # From an object to a job ----------------------------------------------------------------------------------------------
