@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dulcet.commands.options import conversation_options
+from dulcet.commands.queue_options import AGE
 from dulcet.escape import quote
 from dulcet.station.book.configuration import state_path
 from dulcet.station.events import Event, EventStream, JSONLinesWriter
@@ -18,7 +19,7 @@ from dulcet.station.queue.sqlite_store import SQLiteJobStore, open_queue
 if TYPE_CHECKING:
     from dulcet.station.queue.jobs import Standing
     from dulcet.station.queue.running import Assignment, Runner
-    from dulcet.station.queue.worker import Worker
+    from dulcet.station.queue.worker import Worker, WorkerOptions
     from dulcet.station.retrieval.shared_receivers import SharedReceivers
 
 MAX_TEXT_CHARACTERS = 300
@@ -35,9 +36,27 @@ MAX_TEXT_CHARACTERS = 300
     metavar="N",
     help="Jobs at once to one peer.",
 )
+@click.option(
+    "--keep-done",
+    type=AGE,
+    default="30d",
+    show_default=True,
+    metavar="AGE",
+    help="Forget jobs that are done, with their logs, so long after their end.",
+)
+@click.option(
+    "--keep-failed",
+    type=AGE,
+    default="180d",
+    show_default=True,
+    metavar="AGE",
+    help="The same for jobs that failed or were cancelled.",
+)
 @click.option("--until-eof", is_flag=True, help="End when standard input ends, as whoever started this one does.")
 @conversation_options
-def run(once: bool, workers: int, per_peer: int, until_eof: bool, **options: Any) -> int:
+def run(
+    once: bool, workers: int, per_peer: int, keep_done: float, keep_failed: float, until_eof: bool, **options: Any
+) -> int:
     """Run the jobs of the queue, until SIGTERM or SIGINT.
 
     Then the object in flight is finished and the jobs are handed back; a second signal aborts it. Several may run at
@@ -45,6 +64,9 @@ def run(once: bool, workers: int, per_peer: int, until_eof: bool, **options: Any
     """
     import trio
 
+    from dulcet.station.queue.worker import WorkerOptions
+
+    how = WorkerOptions(jobs=workers, per_peer=per_peer, is_once=once, keep_done=keep_done, keep_failed=keep_failed)
     store = open_queue(state_path())
     events = EventStream()
     if options["as_json"]:
@@ -52,7 +74,7 @@ def run(once: bool, workers: int, per_peer: int, until_eof: bool, **options: Any
     elif not options["quiet"]:
         events.subscribe(_tell)
     try:
-        return trio.run(_work, store, events, once, workers, per_peer, until_eof, options["verbose"])
+        return trio.run(_work, store, events, how, until_eof, options["verbose"])
     finally:
         store.close()
 
@@ -60,9 +82,7 @@ def run(once: bool, workers: int, per_peer: int, until_eof: bool, **options: Any
 async def _work(
     store: SQLiteJobStore,
     events: EventStream,
-    once: bool,
-    workers: int,
-    per_peer: int,
+    how: "WorkerOptions",
     until_eof: bool,
     verbose: int,
 ) -> int:
@@ -70,14 +90,14 @@ async def _work(
 
     from dulcet.station.queue import send_job
     from dulcet.station.queue.jobs import JobKind
-    from dulcet.station.queue.worker import Worker, WorkerOptions
+    from dulcet.station.queue.worker import Worker
     from dulcet.station.queue.worker_process import publish_worker
 
     async with trio.open_nursery() as nursery:
         worker = Worker(
             store,
             {JobKind.SEND: send_job.run, JobKind.RETRIEVE: _retrieving(nursery)},
-            WorkerOptions(jobs=workers, per_peer=per_peer, is_once=once),
+            how,
             events,
             details=events if verbose else None,
         )

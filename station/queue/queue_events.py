@@ -47,6 +47,15 @@ class JobLeft(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobsForgotten(Event):
+    """Jobs that had been over for long are not in the queue any more."""
+
+    EVENT: ClassVar[str] = "jobs.forgotten"
+    jobs: int
+    """How many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerTrouble(Event):
     """The queue can't be read or written: nothing is taken until it can."""
 

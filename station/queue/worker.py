@@ -4,6 +4,7 @@ Each job has its lease, which is renewed while it runs, its recorder, and a watc
 the lease is lost everything stops and nothing more is recorded: another worker has the job.
 """
 
+import math
 import os
 import secrets
 import socket
@@ -18,12 +19,13 @@ from dulcet.escape import quote
 from dulcet.station.events import Event
 from dulcet.station.queue.hours import is_within
 from dulcet.station.queue.job_store import LEASE_SECONDS, JobStore
-from dulcet.station.queue.jobs import Job, JobKind, JobState, Progress, Standing, Wish
-from dulcet.station.queue.queue_events import JobLeft, JobTaken, WorkerTrouble
+from dulcet.station.queue.jobs import OVER, Job, JobKind, JobState, Progress, Standing, Wish
+from dulcet.station.queue.queue_events import JobLeft, JobsForgotten, JobTaken, WorkerTrouble
 from dulcet.station.queue.running import Assignment, Recorder, Runner
 
 POLL_SECONDS = 0.5  # between two looks for a job that is due, and at what is asked of those that run
 LEAVING_SECONDS = 10.0  # for an object in flight when the worker is to end, and for the last results to be written
+FORGETTING_SECONDS = 3600.0  # between two looks for jobs that have been over for long
 FINISHING_SECONDS = 900.0  # for an object in flight at the end of a job's hours, or when it is paused
 EXIT_INTERNAL = 70
 
@@ -40,6 +42,10 @@ class WorkerOptions:
     """Whether to end when nothing is due."""
     leaving_seconds: float = LEAVING_SECONDS
     """For what is in flight when it is stopped; afterwards that is aborted."""
+    keep_done: float = math.inf
+    """Seconds after which a job that went well is forgotten."""
+    keep_failed: float = math.inf
+    """The same for a job that ended otherwise."""
 
 
 @dataclass(kw_only=True)
@@ -98,6 +104,15 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`; once, until nothing is due. Cancelled, what is in flight is aborted and handed back."""
+        async with trio.open_nursery() as beside:
+            if not self._options.is_once:
+                beside.start_soon(self._keep_forgetting)
+            await self._work()
+            beside.cancel_scope.cancel()
+        if self._options.is_once:
+            await self._forget()
+
+    async def _work(self) -> None:
         async with trio.open_nursery() as nursery:
             while not self._stopping.is_set():
                 assignment = await self._claim() if self._runs < self._options.jobs else None
@@ -116,6 +131,24 @@ class Worker:
             async with trio.open_nursery() as nursery:
                 for event in (self._left, self._stopping):
                     nursery.start_soon(_cancel_after, event, nursery.cancel_scope)
+
+    async def _keep_forgetting(self) -> None:
+        while True:
+            await self._forget()
+            await trio.sleep(FORGETTING_SECONDS)
+
+    async def _forget(self) -> None:
+        """Jobs that have been over for long: else the queue of a server that forwards would grow for ever."""
+        now, options, count = self._now(), self._options, 0
+        otherwise = [state for state in OVER if state is not JobState.DONE]
+        try:
+            for states, seconds in (([JobState.DONE], options.keep_done), (otherwise, options.keep_failed)):
+                if math.isfinite(seconds):
+                    count += await trio.to_thread.run_sync(self._store.clear, states, now - seconds)
+        except QueueError as error:
+            self._report(WorkerTrouble(explanation=str(error)))
+        if count:
+            self._report(JobsForgotten(jobs=count))
 
     async def _claim(self) -> Assignment | None:
         self._claims += 1

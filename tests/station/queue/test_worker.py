@@ -766,6 +766,41 @@ async def test_once_ends_when_nothing_is_due(station, archive, folder, autojump_
     assert [station.job(job).state for job in (first, second)] == [S.DONE, S.QUEUED]
 
 
+DAY = 24 * 3600.0
+
+
+async def test_jobs_that_have_been_over_for_long_are_forgotten(station, archive, folder, autojump_clock, monkeypatch):
+    monkeypatch.setattr(worker, "POLL_SECONDS", DAY / 48)
+    archive.answers = {uid(1): [CANNOT_UNDERSTAND]}
+    done, partial = station.order(folder(1)), station.order(folder(2))
+    async with trio.open_nursery() as nursery:
+        working = station.worker(keep_done=2 * DAY, keep_failed=5 * DAY)
+        nursery.start_soon(working.run)
+        for days, left in ((1.9, [done, partial]), (2.1, [partial]), (4.9, [partial]), (5.1, [])):
+            await trio.sleep_until(days * DAY)
+            assert [number for number in (done, partial) if station.job(number)] == left
+        working.stop()
+    assert [event.jobs for event in station.events if event.EVENT == "jobs.forgotten"] == [1, 1]
+
+
+async def test_once_forgets_too_and_no_age_keeps_for_ever(station, archive, folder, autojump_clock):
+    done = station.order(folder(1))
+    await station.run_once()
+    await trio.sleep(1000 * DAY)
+    await station.run_once()
+    assert station.job(done).state is S.DONE
+    await station.run_once(keep_done=999 * DAY)
+    assert station.job(done) is None
+
+
+async def test_a_queue_that_forgets_nothing_for_a_fault_says_so(station, archive, folder, autojump_clock, monkeypatch):
+    station.order(folder(1))
+    monkeypatch.setattr(station.store, "clear", failing(station.store.clear, 1, [0]))
+    await station.run_once(keep_done=0.0)
+    assert [event.explanation for event in station.events if event.EVENT == "worker.trouble"]
+    assert station.job().state is S.DONE
+
+
 async def test_progress_is_told_while_a_job_runs(station, archive, folder, autojump_clock):
     station.order(folder(40))
     archive.seconds = 1
