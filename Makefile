@@ -9,12 +9,12 @@ JOBS ?= auto
 BIN := $(VENV)/bin
 READY := $(VENV)/.dulcet-ready
 
-# For the long proofs: seconds for each fuzz target, seeds of the simulation, kills of the server.
+# For the long proofs: seconds for each fuzz target and of the soak, seeds of the simulation, kills of the server.
 SECONDS ?= 60
 SEEDS ?= 0:10000
 KILLS ?= 10000
 
-.PHONY: help setup demo test coverage check format mutants fuzz simulate crash docs bench peers clean
+.PHONY: help setup demo test coverage check format mutants fuzz simulate crash soak docs bench peers clean
 
 help:
 	@echo 'make setup     the virtual environment $(VENV) with dulcet and its tools'
@@ -27,6 +27,7 @@ help:
 	@echo 'make fuzz      the decoders under atheris (SECONDS=60 for each target)'
 	@echo 'make simulate  senders and a server on a wire and a disk that go wrong (SEEDS=0:10000)'
 	@echo 'make crash     kill the server while it receives, and all that has to do with the queue (KILLS=10000)'
+	@echo 'make soak      a server at work, and what it uses as it goes on (SECONDS=3600)'
 	@echo 'make docs      build the documentation: docs/_build/html/index.html'
 	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
 	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
@@ -74,6 +75,9 @@ crash: $(READY)
 	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability fsync
 	$(BIN)/python tests/crash/kill_loop.py --kills $(KILLS) --durability batch
 	$(BIN)/python tests/crash/queue_kills.py --kills $(KILLS)
+
+soak: $(READY)
+	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)
 
 docs: $(VENV)/.dulcet-docs-ready
 	$(BIN)/python -m sphinx -W -E --keep-going --quiet -b html docs docs/_build/html
