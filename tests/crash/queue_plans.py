@@ -92,7 +92,7 @@ def enters_after_the_answer():
             self._entries.append(entry)
             self._to_enter.set()
             await entry.done.wait()
-            self._stored.append((entry.number, f"{shard_of(uid)}/{uid}.dcm"))
+            self._stored.append((entry.outcome, f"{shard_of(uid)}/{uid}.dcm"))
             self._to_settle.set()
 
         return forwarding.replace(store, perform=perform)
