@@ -25,7 +25,7 @@ from dulcet.conformance.replay import Answer, Player, Result
 from dulcet.conformance.replay_compare import Difference
 from dulcet.conformance.replay_script import Script, Unit, script
 from dulcet.conformance.tap import Address, Ends, TappedPeer, address_of, close, connect, secure
-from dulcet.errors import NotDICOMError
+from dulcet.errors import ConnectionLostError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.listener import bind
 from dulcet.services.tls import server_context
@@ -130,7 +130,11 @@ async def _accept(played: Script, report: "_Report", options: dict[str, Any]) ->
         sock.close()
     async with listener:
         plain = await listener.accept()
-    client, server = address_of(plain.socket.getpeername()), address_of(plain.socket.getsockname())
+    try:
+        client, server = address_of(plain.socket.getpeername()), address_of(plain.socket.getsockname())
+    except OSError as error:
+        await close(plain)
+        raise ConnectionLostError("whoever called has closed the connection at once") from error
     stream = plain if context is None else await secure(plain, context, None)
     return await _play(played, report, stream, client, server, options)
 

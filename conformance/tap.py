@@ -207,8 +207,12 @@ class Tap:
             self._places.release_on_behalf_of(place)
 
     async def pass_on(self, stream: trio.SocketStream) -> None:
-        """Serve one client to the end of its connection."""
-        client = address_of(stream.socket.getpeername())
+        """Serve one client to the end of its connection. OSError when it has reset it before anything was done."""
+        try:
+            client = address_of(stream.socket.getpeername())
+        except OSError:
+            await close(stream)
+            raise
         self._count += 1
         number, peer = self._count, self._peer
         client_end: trio.abc.Stream = stream
@@ -250,7 +254,11 @@ async def connect(peer: TappedPeer) -> tuple[Address, trio.abc.Stream]:
         number = getattr(causes[0], "errno", None)
         reason = os.strerror(number) if number else str(error)
         raise PeerUnavailableError(f"{where} can't be reached: {reason}") from error
-    address = address_of(stream.socket.getpeername())
+    try:
+        address = address_of(stream.socket.getpeername())
+    except OSError as error:
+        await close(stream)
+        raise PeerUnavailableError(f"{where} took the connection and closed it at once") from error
     if peer.tls is None:
         return address, stream
     return address, await secure(stream, peer.tls, peer.server_name or peer.host)

@@ -211,7 +211,10 @@ class Listener:
 
     async def _transport(self, sock: socket.socket, address: str) -> Transport | None:
         if self._tls is None:
-            return SocketTransport(sock, address)
+            try:
+                return SocketTransport(sock, address)
+            except OSError:  # EINVAL on macOS: the peer has reset it already
+                return None
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
         with trio.move_on_after(self._limits.tls_handshake) as patience:

@@ -203,25 +203,37 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, serve
         raise UnknownHostError(f"the name {host!r} has no address ({error.strerror or error})") from error
     except OSError as error:
         raise PeerUnavailableError(f"{host}:{port} {_tcp_failure(error)}") from error
-    address = str(stream.socket.getpeername()[0])
-    if tls is None:
-        return SocketTransport(_take_socket(stream), address)
+    try:
+        address = str(stream.socket.getpeername()[0])
+        if tls is None:
+            return _socket_transport(stream, address)
+    except OSError as error:
+        stream.socket.close()
+        raise PeerUnavailableError(f"{host}:{port} {_gone_at_once(error)}") from error
     return StreamTransport(await _handshake(stream, tls, server_name or host, host, port), address)
 
 
-def _take_socket(stream: trio.SocketStream) -> socket.socket:
-    """The stream's socket as one of the standard library's; the stream itself is closed."""
-    descriptor = os.dup(stream.socket.fileno())
-    stream.socket.close()
-    return socket.socket(fileno=descriptor)
+def _socket_transport(stream: trio.SocketStream, address: str) -> SocketTransport:
+    """On the stream's socket, as one of the standard library's; the stream itself is over. OSError: it is closed."""
+    family, kind, protocol = stream.socket.family, stream.socket.type, stream.socket.proto
+    descriptor = stream.socket.detach()
+    try:
+        sock = socket.socket(family, kind, protocol, fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    try:
+        return SocketTransport(sock, address)
+    except OSError:
+        sock.close()
+        raise
 
 
 async def _handshake(
     stream: trio.SocketStream, tls: ssl.SSLContext, server_name: str, host: str, port: int
 ) -> trio.SSLStream[trio.SocketStream]:
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    secured = trio.SSLStream(stream, tls, server_hostname=server_name, https_compatible=True)
     try:
+        secured = trio.SSLStream(stream, tls, server_hostname=server_name, https_compatible=True)
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
         stream.socket.close()
@@ -242,6 +254,14 @@ def tls_failure(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):
         return (cause.reason or str(cause)).replace("_", " ").lower()
     return "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
+
+
+def _gone_at_once(error: OSError) -> str:
+    """Of a connection that could not even be looked at: the peer has reset it."""
+    return (
+        "took the connection and closed it at once: it, or a proxy before it, does not want it, or is overloaded"
+        f" ({error.strerror or error})"
+    )
 
 
 def _tcp_failure(error: OSError) -> str:

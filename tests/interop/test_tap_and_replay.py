@@ -18,8 +18,9 @@ from dulcet.conformance.captures.transcript import TransportEvent
 from dulcet.conformance.peers import dcmtk
 from dulcet.conformance.peers.address import LOOPBACK, free_port
 from dulcet.conformance.peers.ours import DEFAULT_SETTINGS, PROGRAM
-from dulcet.conformance.tap import Tap, TappedPeer
+from dulcet.conformance.tap import Tap, TappedPeer, connect
 from dulcet.conformance.tap_recording import RecordingDirectory
+from dulcet.errors import PeerUnavailableError
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 SECONDS = 60
@@ -202,6 +203,38 @@ async def test_many_at_once_each_with_its_own_octets_and_its_own_end(tmp_path):
     how = [[entry.what for entry in stream.entries if isinstance(entry, TransportEvent)] for stream in said]
     assert how.count(["open", "RST"]) == 20
     assert how.count(["open", "FIN", "FIN"]) == 20
+
+
+async def reset_connection():
+    """(a stream whose peer has reset it, and where that peer was)."""
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        stream = await trio.open_tcp_stream(*listening.getsockname())
+        theirs, _ = listening.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        theirs.close()
+        await trio.lowlevel.wait_readable(stream.socket)
+        return stream, TappedPeer(host=LOOPBACK, port=listening.getsockname()[1])
+
+
+async def test_a_peer_that_resets_what_it_has_taken(monkeypatch):
+    """A balancer, say, with nobody behind it: the tap says who, and nothing is left open."""
+    stream, peer = await reset_connection()
+
+    async def connected(host, port):
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    with pytest.raises(PeerUnavailableError, match=f"{LOOPBACK}:{peer.port} took the connection and closed it at once"):
+        await connect(peer)
+    assert stream.socket.fileno() == -1
+
+
+async def test_a_client_that_is_gone_before_it_is_served():
+    stream, peer = await reset_connection()
+    tap = Tap(peer, lambda ends: pytest.fail("there is nobody to be told of"))
+    with pytest.raises(OSError, match="not connected"):
+        await tap.pass_on(stream)
+    assert stream.socket.fileno() == -1
 
 
 STORESCP = (

@@ -159,6 +159,25 @@ async def test_conversations_one_after_the_other_and_beside_each_other(listening
     assert one.ended == [None] * 4
 
 
+async def test_a_connection_that_can_not_be_set_up_is_lost_alone(listening, monkeypatch, autojump_clock):
+    """macOS refuses every setting of a connection that its peer has reset before we accepted it."""
+    one = await listening()
+    there, answer = await one.request()
+    assert isinstance(answer, AAssociateAC)
+    with monkeypatch.context() as patch:
+
+        def reset_already(*_arguments):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        patch.setattr("dulcet.services.listener.SocketTransport", reset_already)
+        gone = one.connect("192.0.2.2")
+        await trio.testing.wait_all_tasks_blocked()
+    assert not await is_open(gone)
+    await one.echo("192.0.2.2")
+    await there.send(one.octets.echo())
+    assert (await there.message()).status == SUCCESS
+
+
 async def test_no_more_associations_than_allowed(listening, autojump_clock):
     one = await listening(max_associations=3, max_per_address=0)
     peers = [(await one.request(f"192.0.2.{number}"))[0] for number in range(3)]

@@ -2,6 +2,8 @@
 
 import errno
 import socket
+import ssl
+import struct
 
 import pytest
 import trio
@@ -312,6 +314,61 @@ async def test_a_port_where_nothing_listens(listening):
     sock.close()
     with pytest.raises(PeerUnavailableError, match=f"127.0.0.1:{port} refused the connection"):
         await connect("127.0.0.1", port)
+
+
+@pytest.fixture
+def reset_at_once(listening, monkeypatch):
+    """The port of a peer that resets each connection as soon as it has taken it, before we do anything with it."""
+    sock, port = listening
+    connect_by_tcp = trio.open_tcp_stream
+
+    async def connect_late(host, port):
+        stream = await connect_by_tcp(host, port)
+        theirs, _ = sock.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        await trio.lowlevel.wait_readable(stream.socket)  # the reset is here
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connect_late)
+    return port
+
+
+@pytest.mark.parametrize("tls", [None, ssl.create_default_context()], ids=["plain", "TLS"])
+async def test_a_peer_that_resets_what_it_has_taken_is_one_to_try_again(reset_at_once, descriptors, tls):
+    before = descriptors()
+    with (
+        trio.fail_after(10),
+        pytest.raises(PeerUnavailableError, match="took the connection and closed it at once") as raised,
+    ):
+        await connect("127.0.0.1", reset_at_once, tls)
+    assert raised.value.exit_code == 69
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("where", ["socket", "setsockopt"])
+async def test_a_socket_that_can_not_be_set_up_leaves_no_descriptor(listening, descriptors, monkeypatch, where):
+    """As on macOS, where every call on a connection that was reset is EINVAL."""
+
+    class Gone(socket.socket):
+        def setsockopt(self, *_arguments):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    def no_socket(*_arguments, **_keywords):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    before = descriptors()
+    stream = await trio.open_tcp_stream("127.0.0.1", listening[1])
+
+    async def connected(host, port):
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    monkeypatch.setattr("dulcet.services.transport.socket.socket", Gone if where == "setsockopt" else no_socket)
+    with pytest.raises(PeerUnavailableError, match=r"closed it at once.* \(Invalid argument\)"):
+        await connect("127.0.0.1", listening[1])
+    monkeypatch.undo()
+    assert descriptors() == before
 
 
 class NoNames(trio.abc.HostnameResolver):
