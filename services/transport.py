@@ -4,6 +4,7 @@
 so that an operation that needs no waiting costs no turn of the scheduler. `StreamTransport` serves TLS and tests.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -257,11 +258,9 @@ def tls_failure(error: BaseException) -> str:
 
 
 def _gone_at_once(error: OSError) -> str:
-    """Of a connection that could not even be looked at: the peer has reset it."""
-    return (
-        "took the connection and closed it at once: it, or a proxy before it, does not want it, or is overloaded"
-        f" ({error.strerror or error})"
-    )
+    """Of a connection that was reset before anything was done with it."""
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return f"took the connection and closed it at once: it, or a proxy before it, is overloaded or does not want us ({why})"
 
 
 def _tcp_failure(error: OSError) -> str:
@@ -272,5 +271,7 @@ def _tcp_failure(error: OSError) -> str:
         return "refused the connection: nothing listens on that port, or a firewall refuses"
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return "did not answer: wrong address, or a firewall drops the packets"
+    if any(isinstance(cause, ConnectionResetError) for cause in (error, error.__cause__, *causes)):
+        return _gone_at_once(ConnectionResetError(errno.ECONNRESET, ""))
     detail = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
     return f"can't be reached: {detail or error}"

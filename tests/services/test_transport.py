@@ -393,6 +393,7 @@ async def test_a_name_without_an_address():
         (TimeoutError(errno.ETIMEDOUT, "Connection timed out"), "did not answer: wrong address, or a firewall drops"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "can't be reached: No route to host"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "refused the connection"),
+        (OSError(errno.ECONNRESET, "Error connecting"), r"closed it at once.*\(Connection reset by peer\)"),
     ],
 )
 @pytest.mark.parametrize("addresses", [1, 2])
