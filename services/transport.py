@@ -260,7 +260,7 @@ def tls_failure(error: BaseException) -> str:
 def _gone_at_once(error: OSError) -> str:
     """Of a connection that was reset before anything was done with it."""
     why = os.strerror(error.errno) if error.errno else str(error)
-    return f"took the connection and closed it at once: it, or a proxy before it, is overloaded or does not want us ({why})"
+    return f"took the connection and closed it at once: it, or a proxy before it, is overloaded or refuses us ({why})"
 
 
 def _tcp_failure(error: OSError) -> str:
