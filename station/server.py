@@ -245,7 +245,7 @@ class _Server:
         syntaxes = frozenset(TRANSFER_SYNTAXES)
         store = self._monitor.timing(storage_operation(storage, observe=self._stored))
         if self._forwarding is not None:
-            store = self._forwarding.operation(store)
+            store = self._forwarding.operation(store, self._stored)
         operations = {CEchoRQ: ECHO, CStoreRQ: store}
         return Acceptor(
             admission=settings.admission,

@@ -7,6 +7,7 @@ for goes on its way, whatever is killed when. See `forwarding_journal`.
 """
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from dulcet.dimse.status import OUT_OF_RESOURCES
 from dulcet.errors import QueueError, StorageError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
+from dulcet.services.storage_scp import StoreObserver
 from dulcet.services.storing.incoming import IncomingObject
 from dulcet.services.storing.placing import StoredObject
 from dulcet.station.book.configuration import state_path
@@ -102,7 +104,8 @@ class Forwarding:
         self._doubtful: list[int] = []
         self._to_enter, self._to_settle, self._to_look = trio.Event(), trio.Event(), trio.Event()
         self._quiet: dict[Batch, _Quiet] = {}
-        self._has_failed = False
+        self._failing: dict[str, str] = {}
+        self._opening = threading.Lock()
 
     def change(self, routes: Routes) -> None:
         """Other rules from now on, also for what has arrived and was not looked at yet."""
@@ -111,8 +114,11 @@ class Forwarding:
 
     # Objects come ---------------------------------------------------------------------------------------------------
 
-    def operation(self, store: Operation) -> Operation:
-        """C-STORE as `store` performs it, for objects that are to be forwarded only when they are entered."""
+    def operation(self, store: Operation, observe: StoreObserver) -> Operation:
+        """C-STORE as `store` performs it, for objects that are to be forwarded only when they are entered.
+
+        `observe` is told of those that are not, and so are refused.
+        """
 
         async def perform(association: Association, received: Received) -> None:
             request = received.message
@@ -120,8 +126,9 @@ class Forwarding:
             try:
                 number = await self._enter(association, received)
             except (QueueError, OSError) as error:
-                self._failed(error)
+                self._failed("entering", error)
                 comment = "it can't be entered to be forwarded"
+                observe(association, request, StorageError(f"{comment}: {error}", status=OUT_OF_RESOURCES))
                 response = request.response(status=OUT_OF_RESOURCES, error_comment=comment)
                 await association.send(received.context.context_id, response)
                 return
@@ -204,7 +211,7 @@ class Forwarding:
             if self._journal is not None:
                 await self._settle()
         except (QueueError, OSError) as error:
-            self._failed(error)
+            self._failed("settling", error)
         finally:
             if self._owner is not None:
                 self._owner.end()
@@ -213,11 +220,14 @@ class Forwarding:
 
     def _open(self) -> tuple[ForwardingJournal, Owner]:
         """In a thread, once."""
-        if self._journal is None:
-            self._journal = ForwardingJournal(self._directory, lambda text: self._tell("forward.failed", reason=text))
-        if self._owner is None:
-            self._owner = Owner(self._directory)
-        return self._journal, self._owner
+        with self._opening:
+            if self._journal is None:
+                self._journal = ForwardingJournal(
+                    self._directory, lambda text: self._tell("forward.failed", reason=text)
+                )
+            if self._owner is None:
+                self._owner = Owner(self._directory)
+            return self._journal, self._owner
 
     async def _keep_entering(self) -> None:
         """Group commit: what comes while one group is written is the next one."""
@@ -231,6 +241,7 @@ class Forwarding:
                 for entry in group:
                     entry.outcome = error
             else:
+                self._failing.pop("entering", None)
                 for entry, number in zip(group, numbers, strict=True):
                     entry.outcome = number
                     if entry.is_abandoned:
@@ -251,8 +262,9 @@ class Forwarding:
             self._to_settle = trio.Event()
             try:
                 await self._settle()
+                self._failing.pop("settling", None)
             except Exception as error:
-                self._failed(error)
+                self._failed("settling", error)
                 await trio.sleep(RETRY_SECONDS)
                 self._to_settle.set()
 
@@ -261,18 +273,19 @@ class Forwarding:
         dropped, self._dropped = self._dropped, []
         doubtful, self._doubtful = self._doubtful, []
         try:
-            await trio.to_thread.run_sync(self._write_outcomes, stored, dropped, doubtful)
+            self._doubtful += await trio.to_thread.run_sync(self._write_outcomes, stored, dropped, doubtful)
         except BaseException:
             self._stored[:0], self._dropped[:0], self._doubtful[:0] = stored, dropped, doubtful
             raise
         self._to_look.set()
 
-    def _write_outcomes(self, stored: list[tuple[int, str]], dropped: list[int], doubtful: list[int]) -> None:
+    def _write_outcomes(self, stored: list[tuple[int, str]], dropped: list[int], doubtful: list[int]) -> list[int]:
+        """Those of the doubtful that remain so."""
         journal, owner = self._open()
         journal.settle(stored, dropped)
-        if doubtful:
-            ends = [arrival for arrival in journal.open_ends(owner.name) if arrival.id in doubtful]
-            self._work(journal).settle(ends)
+        if not doubtful:
+            return []
+        return self._work(journal).settle([end for end in journal.open_ends(owner.name) if end.id in doubtful])
 
     # Leading --------------------------------------------------------------------------------------------------------
 
@@ -287,7 +300,7 @@ class Forwarding:
                         await self._lead(journal, owner)
                     await trio.sleep(LEAD_SECONDS)
                 except Exception as error:  # whatever it is: objects go on being stored, and entered
-                    self._failed(error)
+                    self._failed("leading", error)
                     await trio.sleep(RETRY_SECONDS)
         finally:
             lead.release()
@@ -302,7 +315,7 @@ class Forwarding:
                     await trio.to_thread.run_sync(work.close_open_ends, owner.name)
                     looked = trio.current_time()
                 pause = await self._step(journal, work)
-                self._has_failed = False
+                self._failing.pop("leading", None)
                 await self._something_to_look_at(pause)
         except trio.Cancelled:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + END_SECONDS):
@@ -351,8 +364,10 @@ class Forwarding:
             await self._settle()
             await self._step(journal, work, is_last=True)
 
-    def _failed(self, error: Exception) -> None:
-        if not self._has_failed:
-            is_ours = isinstance(error, QueueError | OSError)
-            self._tell("forward.failed", reason=str(error) if is_ours else f"{type(error).__name__}: {error}")
-        self._has_failed = True
+    def _failed(self, doing: str, error: Exception) -> None:
+        """Told once, until it succeeds again; and once though it hinders several things."""
+        is_ours = isinstance(error, QueueError | OSError)
+        reason = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        if doing not in self._failing and reason not in self._failing.values():
+            self._tell("forward.failed", reason=reason)
+        self._failing[doing] = reason

@@ -114,7 +114,12 @@ class ForwardingJournal:
         with self._file.writing() as connection:
             numbers = [connection.execute(statement, (owner, *astuple(one))).lastrowid or 0 for one in arriving]
         if durably:
-            sync_database(self.path)
+            try:
+                sync_database(self.path)
+            except OSError:
+                with suppress(QueueError):
+                    self.settle((), numbers)  # they are refused
+                raise
         return numbers
 
     def settle(self, stored: Iterable[tuple[int, str]], dropped: Iterable[int]) -> None:
@@ -222,10 +227,12 @@ def shortened(inode: int) -> int:
 
 
 def sync_database(path: Path) -> None:
-    """fsync(2) of a SQLite file and its write-ahead log: what was committed before is on the disk. OSError."""
-    for name in (path.name + "-wal", path.name):
-        with suppress(FileNotFoundError):
-            _sync(path.with_name(name))
+    """What was committed before to a SQLite file that we have open is on the disk: fsync(2) of its log. OSError.
+
+    What is in the file itself SQLite has synced. We must not open the file: to close it again would take from us all
+    locks that SQLite has on it for us (fcntl(2)), and another process that ends would remove the log as the last one.
+    """
+    _sync(path.with_name(path.name + "-wal"))
     _sync(path.parent)
 
 

@@ -6,6 +6,7 @@ Synchronous: one thread at a time, of the one process that leads (`Lead`).
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from dulcet.station.sending.found import FileToSend
 MODALITY = 0x00080060
 TOKEN = "forwarding"  # the option of an order that tells which batch it is
 MAX_OBJECTS = 5_000  # of one job; a series that is larger goes out in parts
+UNREADABLE_SECONDS = 600.0  # that an object may be unreadable before it is given up
 JOBS_LOOKED_AT = 5_000  # for the tokens of a process that was killed: the newest
 FOLDER = JOURNAL.parent
 _ALIVE = ".alive"
@@ -134,6 +136,8 @@ class ForwardingWork:
         self._open_queue = queue
         self._options = options
         self._queue: Queue | None = None
+        self._unreadable: dict[int, float] = {}
+        """Arrival -> since when."""
 
     # What a killed process left ---------------------------------------------------------------------------------------
 
@@ -153,22 +157,29 @@ class ForwardingWork:
         count = 0
         for owner in self._journal.owners():
             if owner != living and not _is_alive(self._directory, owner):
-                count += self.settle(self._journal.open_ends(owner))
+                ends = self._journal.open_ends(owner)
+                count += len(ends) - len(self.settle(ends))
         return count
 
-    def settle(self, arrivals: list[Arrival]) -> int:
-        """Find out what became of these; how many there are."""
-        found = {arrival.id: self._find(arrival) for arrival in arrivals}
-        self._journal.settle(
-            [(id, name) for id, name in found.items() if name], [id for id, name in found.items() if not name]
-        )
-        return len(arrivals)
+    def settle(self, arrivals: list[Arrival]) -> list[int]:
+        """Find out what became of these; those of which that can't be known now."""
+        stored, dropped, unknown = [], [], []
+        for arrival in arrivals:
+            try:
+                name = self._find(arrival)
+            except OSError:
+                unknown.append(arrival.id)
+            else:
+                stored += [(arrival.id, name)] if name else []
+                dropped += [] if name else [arrival.id]
+        self._journal.settle(stored, dropped)
+        return unknown
 
     def _find(self, arrival: Arrival) -> str:
-        """The name of the very file that was entered; "" when it never got one."""
+        """The name of the very file that was entered; "" when it never got one. OSError."""
         shard = shard_of(arrival.sop_instance_uid)
         for name in self._names(shard, arrival.sop_instance_uid):
-            with suppress(OSError):
+            with suppress(FileNotFoundError):
                 status = os.stat(self._directory / name, follow_symlinks=False)
                 found = shortened(status.st_ino), status.st_size, status.st_mtime_ns
                 if found == (arrival.inode, arrival.file_size, arrival.modified):
@@ -177,7 +188,7 @@ class ForwardingWork:
 
     def _names(self, shard: str, uid: str) -> Iterator[str]:
         yield f"{shard}/{uid}.dcm"
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             for name in os.listdir(self._directory / shard):
                 if name.startswith(f"{uid}~"):
                     yield f"{shard}/{name}"
@@ -185,20 +196,39 @@ class ForwardingWork:
     # Objects are looked at --------------------------------------------------------------------------------------------
 
     def look_at_stored(self, routes: Routes) -> int:
-        """Decide where objects go; how many there were."""
-        arrivals = self._journal.stored()
-        forwards = [forward for arrival in arrivals for forward in self._forwards(arrival, routes)]
-        if arrivals:
-            self._journal.plan([arrival.id for arrival in arrivals], forwards)
-        return len(arrivals)
+        """Decide where objects go; for how many. One that can't be read just now is left for the next time."""
+        looked_at, forwards = list[int](), list[Forward]()
+        for arrival in self._journal.stored():
+            try:
+                forwards += self._forwards(arrival, routes)
+            except (FileNotFoundError, NotDICOMError) as error:
+                self._unreadable.pop(arrival.id, None)
+                self._tell("forward.failed", uid=arrival.sop_instance_uid, reason=f"it can't be read: {error}")
+            except OSError as error:
+                if self._may_pass(arrival, error):
+                    continue
+            looked_at.append(arrival.id)
+        if looked_at:
+            self._journal.plan(looked_at, forwards)
+        return len(looked_at)
+
+    def _may_pass(self, arrival: Arrival, error: OSError) -> bool:
+        """Whether to try again to read it: no descriptor may be free, or a network file system away."""
+        now = time.monotonic()
+        is_first = arrival.id not in self._unreadable
+        is_over = now - self._unreadable.setdefault(arrival.id, now) > UNREADABLE_SECONDS
+        if is_over:
+            del self._unreadable[arrival.id]
+        if is_over or is_first:
+            what = "it can't be read" if is_over else "it can't be read now, and is tried again"
+            self._tell("forward.failed", uid=arrival.sop_instance_uid, reason=f"{what}: {error}")
+        return not is_over
 
     def _forwards(self, arrival: Arrival, routes: Routes) -> Iterator[Forward]:
+        """OSError, NotDICOMError."""
         assert arrival.name is not None
-        try:
-            header, modality, series, modified = read_subject(self._directory / arrival.name)
-        except (OSError, NotDICOMError) as error:
-            self._tell("forward.failed", uid=arrival.sop_instance_uid, reason=f"it can't be read: {error}")
-            return
+        header, modality, series, modified = read_subject(self._directory / arrival.name)
+        self._unreadable.pop(arrival.id, None)
         subject = Subject(
             calling=arrival.calling, called=arrival.called, sop_class_uid=header.sop_class_uid, modality=modality
         )

@@ -55,12 +55,13 @@ class QueueFile:
         return self._connect()
 
     def _create(self) -> int:
-        """Make the file unless it is there, for nobody but its owner; which one it is."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            return os.fstat(descriptor).st_ino
-        finally:
-            os.close(descriptor)
+        """Make the file unless it is there, for nobody but its owner; which one it is.
+
+        One that is there is not opened: another thread may have it open, and its locks would end with our descriptor.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        return self.path.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -1,7 +1,11 @@
 """What arrives is forwarded: series by series, when it is quiet, once, and also what a process left that was killed."""
 
+import errno
+import os
 import re
-from contextlib import asynccontextmanager
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,6 +85,7 @@ class Station:
             StorageOptions(directory=directory, durability=Durability.NONE, min_free_octets=0, **options)
         )
         self.statuses = []
+        self.refused = []
         self._messages = 0
 
     def forwarding(self, rules):
@@ -101,7 +106,7 @@ class Station:
     async def receive(self, made, uid="1.2.3", series="1.2", modality="CT", calling="CT1", more=""):
         """One C-STORE, as an association performs it."""
         observe = made.stored
-        store = made.operation(storage_operation(self.storage, observe=observe))
+        store = made.operation(storage_operation(self.storage, observe=observe), self._refused)
         self._messages += 1
         request = CStoreRQ(affected_sop_class_uid=CT, message_id=self._messages, affected_sop_instance_uid=uid)
         association = SimpleNamespace(
@@ -112,6 +117,9 @@ class Station:
         keys = {0x00080016: CT, 0x00080018: uid, 0x00080060: modality, 0x0008103E: more, 0x0020000E: series}
         sink.write(memoryview(encode_identifier(keys, EXPLICIT, "")))
         await store.perform(association, SimpleNamespace(message=request, context=context, sink=sink))
+
+    def _refused(self, _association, request, outcome):
+        self.refused.append((request.affected_sop_instance_uid, outcome.status))
 
     async def _send(self, _context_id, response):
         self.statuses.append(response.status)
@@ -155,6 +163,12 @@ def station(tmp_path, told, queue):
     made = Station(tmp_path / "received", told, queue)
     yield made
     made.storage.close()
+
+
+async def at_once(function, *arguments, **_options):
+    """Work that is to see trio's clock, and so is in no thread."""
+    await trio.lowlevel.checkpoint()
+    return function(*arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -339,6 +353,7 @@ async def test_an_object_that_can_not_be_entered_is_refused(station, tmp_path, a
         assert not path_of(station.directory, "1.2.3").exists()
         await station.receive(made, calling="PACS", uid="1.2.4")  # a rule may be for it
         assert station.statuses == [0xA700, 0xA700]
+    assert station.refused == [("1.2.3", 0xA700), ("1.2.4", 0xA700)]
     assert len(station.told.of("forward.failed")) == 1  # once
 
 
@@ -369,6 +384,58 @@ async def test_an_object_that_vanished_is_told(station, autojump_clock):
     assert station.jobs() == []
     assert "can't be read" in station.told.of("forward.failed")[0]["reason"]
     assert station.is_all_passed_on()
+
+
+class NoDescriptors:
+    """`os`, as it is when a process may open nothing more."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __getattr__(self, name):
+        def fails(*_arguments, **_options):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        return fails if name in self.names else getattr(os, name)
+
+
+async def test_an_object_that_can_not_be_read_for_a_moment_is_looked_at_again(station, monkeypatch, autojump_clock):
+    async with station.running(rule()) as made:
+        await trio.sleep(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(work, "os", NoDescriptors("open"))
+            await station.receive(made)
+            await trio.sleep(60)
+        assert station.jobs() == []
+        await station.wait(1)
+    assert [job[2] for job in station.jobs()] == [["1.2.3"]]
+    (told,) = station.told.of("forward.failed")
+    assert told["reason"] == "it can't be read now, and is tried again: [Errno 24] Too many open files"
+
+
+async def test_an_object_that_can_not_be_read_for_long_is_given_up_and_others_go(station, monkeypatch, autojump_clock):
+    read = work.read_subject
+
+    def damaged(path):
+        if path.stem == "1.2.3":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(work, "read_subject", damaged)
+    monkeypatch.setattr(work.time, "monotonic", trio.current_time)
+    monkeypatch.setattr(trio.to_thread, "run_sync", at_once)
+    async with station.running(rule()) as made:
+        await station.receive(made)
+        await station.receive(made, "1.2.4")
+        await station.wait(1)
+        assert [job[2] for job in station.jobs()] == [["1.2.4"]]
+        await trio.sleep(work.UNREADABLE_SECONDS - 20)
+        assert not station.is_all_passed_on()
+        await trio.sleep(40)
+    assert station.is_all_passed_on()
+    assert [told["reason"][:24] for told in station.told.of("forward.failed")] == [
+        "it can't be read now, an", "it can't be read: [Errno",
+    ]  # fmt: skip
 
 
 # Several processes, and what they leave -------------------------------------------------------------------------------
@@ -457,6 +524,47 @@ async def test_what_a_living_process_has_entered_is_left_alone(station, killed):
     assert killed.work.close_open_ends() == 1
 
 
+@pytest.mark.parametrize("name", ["stat", "listdir"])
+async def test_what_can_not_be_told_after_a_kill_is_left_until_it_can(station, killed, monkeypatch, name):
+    (other,) = path_of(station.directory, "1.2.3").parent.glob("1.2.3~*")
+    status = other.stat()
+    arriving = Arriving(
+        sop_instance_uid="1.2.3",
+        inode=shortened(status.st_ino),
+        file_size=status.st_size,
+        modified=status.st_mtime_ns,
+        calling="CT1",
+        called="DULCET",
+    )
+    (number,) = killed.journal.enter("gone", [arriving], durably=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "os", NoDescriptors(name))
+        assert killed.work.settle(killed.journal.open_ends("gone")) == [number]
+    assert killed.journal.owners() == {"gone"}
+    assert killed.work.close_open_ends() == 1
+    assert len(killed.journal.stored()) == 1
+
+
+def test_a_process_has_one_name_though_two_threads_begin_at_once(station, monkeypatch):
+    meeting, made = threading.Barrier(2), []
+
+    class Met(Owner):
+        def __init__(self, directory):
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(0.3)
+            super().__init__(directory)
+            made.append(self)
+
+    monkeypatch.setattr(forwarding, "Owner", Met)
+    begun = station.forwarding(routes(rule()))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = [each.result()[1] for each in [pool.submit(begun._open) for _ in range(2)]]
+    assert first is second
+    assert made == [first]
+    first.end()
+    begun._journal.close()
+
+
 def taken(killed, station):
     entered(station, killed.journal, "gone")
     killed.work.close_open_ends()
@@ -499,7 +607,8 @@ async def test_an_association_that_ends_in_between_leaves_nothing_open(station, 
             raise trio.BrokenResourceError
 
         store = made.operation(
-            Operation(perform=perform, sop_classes=frozenset(), open_sink=storage_operation(station.storage).open_sink)
+            Operation(perform=perform, sop_classes=frozenset(), open_sink=storage_operation(station.storage).open_sink),
+            observe=print,
         )
         request = CStoreRQ(affected_sop_class_uid=CT, message_id=1, affected_sop_instance_uid="1.2.3")
         association = SimpleNamespace(request=SimpleNamespace(calling_ae_title="CT1", called_ae_title="DULCET"))
