@@ -14,6 +14,7 @@ delay = 5                       # seconds without anything new before a series g
 enabled = true
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,8 +136,8 @@ class Routes:
 
 
 def has_journal(directory: Path) -> bool:
-    """Whether anything was ever to be forwarded from a storage directory."""
-    return (directory / JOURNAL).exists()
+    """Whether anything was ever to be forwarded from a storage directory; not, when that can't be looked for."""
+    return os.path.exists(directory / JOURNAL)  # Path.exists raises then
 
 
 def is_here(host: str) -> bool:

@@ -91,7 +91,12 @@ class Looker:
 
     def _queue(self, faults: list[str]) -> "tuple[QueueSummary | None, tuple[Job, ...]]":
         path = state_path() / QUEUE_FILE
-        if not path.exists():
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            faults.append(f"the queue {path} can't be looked for: {error.strerror}")
+            is_there = False
+        if not is_there:
             self.close()
             return None, ()
         from dulcet.station.queue.jobs import JobState
@@ -120,7 +125,7 @@ class Looker:
 
 def _size(index: Path) -> tuple[int | None, int | None]:
     """How many objects an index has, and their octets. It is only read: not even made when it is missing."""
-    if not index.is_file():
+    if not os.path.isfile(index):  # Path.is_file raises when it can't be looked for
         return None, None
     try:
         with closing(sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:

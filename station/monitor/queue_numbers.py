@@ -1,5 +1,7 @@
 """The transfer queue in numbers, for monitoring. SQLite is imported only where there is a queue."""
 
+import os
+
 from dulcet.errors import DulcetError
 from dulcet.station.book.configuration import state_path
 from dulcet.station.monitor.metrics import series
@@ -9,7 +11,7 @@ from dulcet.station.queue.child import QUEUE_FILE
 def queue_series(now: float) -> dict[str, float]:
     """Its series; none when there is no queue, or it can't be read. Synchronous: run it in a thread."""
     path = state_path() / QUEUE_FILE
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises when it can't be looked for
         return {}
     from dulcet.station.queue.sqlite_store import SQLiteJobStore
 

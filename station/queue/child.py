@@ -71,7 +71,7 @@ class QueueChild:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            if not self._queue.exists():
+            if not self._is_there():
                 await self._wait_for_queue()
                 continue
             began = trio.current_time()
@@ -84,12 +84,16 @@ class QueueChild:
             await self._stopped_within(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _is_there(self) -> bool:
+        """Whether there is a queue; one that can't be looked for (no permission, a share that is gone) is none yet."""
+        return os.path.exists(self._queue)  # Path.exists raises then
+
     async def _wait_for_queue(self) -> None:
         """Until there is one, or `stop`. The clock is a thread's: a process at rest has no deadline."""
         found = threading.Event()
 
         def look() -> None:
-            while not self._queue.exists() and not found.wait(LOOK_SECONDS):
+            while not self._is_there() and not found.wait(LOOK_SECONDS):
                 pass
 
         async with trio.open_nursery() as nursery:

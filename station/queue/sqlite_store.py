@@ -52,8 +52,11 @@ def open_queue(state: Path, warn: Callable[[str], None] = _warn) -> "SQLiteJobSt
 
 
 def has_queue(state: Path) -> bool:
-    """Whether anybody has ever ordered something there."""
-    return (state / FILE_NAME).exists()
+    """Whether anybody has ever ordered something there. QueueError when that can't be known."""
+    try:
+        return (state / FILE_NAME).exists()
+    except OSError as error:
+        raise QueueError(f"the queue {state / FILE_NAME} can't be looked for: {error.strerror}") from error
 
 
 class SQLiteJobStore(SQLiteRuns, SQLiteRequests):

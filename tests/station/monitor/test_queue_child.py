@@ -1,5 +1,6 @@
 """The process beside a server: started when there is a queue, started again when it dies, gone when the server is."""
 
+import errno
 import os
 import signal
 import sys
@@ -99,6 +100,39 @@ async def test_without_a_queue_stop_ends_it_at_once(queue):
             await trio.testing.wait_all_tasks_blocked()
             watched.child.stop()
     assert watched.child.ended.is_set()
+
+
+async def test_a_queue_that_can_not_be_looked_for_disturbs_nobody(queue, monkeypatch):
+    """A share that is gone for a while, permissions that were changed: before there is a child, and while it lives."""
+    stat, refused, looks = os.stat, [True], []
+
+    def refuse(path, *arguments, **options):
+        if os.fspath(path) == os.fspath(queue):
+            looks.append(path)
+            if refused[0]:
+                raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    queue.touch()
+    watched = Watched(queue, WAITS)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.child.run)
+            while len(looks) < 3:
+                await trio.to_thread.run_sync(lambda: None)
+            assert watched.told == []
+            refused[0] = False
+            await watched.until(1)
+            refused[0] = True
+            os.kill(watched.pid, signal.SIGKILL)
+            await watched.until(2)
+            seen = len(looks)
+            while len(looks) < seen + 3:
+                await trio.to_thread.run_sync(lambda: None)
+            watched.child.stop()
+    assert [event for event, _ in watched.told] == ["queue.started", "queue.ended"]
 
 
 async def test_one_that_dies_is_started_again_after_pauses_that_grow(queue, monkeypatch):
