@@ -4,6 +4,7 @@ One connection for each process, one statement at a time; writers wait for each 
 for nobody (write-ahead log). Everything is synchronous: it runs in threads.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from dulcet.errors import QueueError
 from dulcet.station.queue.queue_schema import MIGRATIONS
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY_SECONDS = 20.0  # that a writer waits for another; the longest writing takes well below one
 
 
@@ -78,7 +80,15 @@ class QueueFile:
         return connection
 
     def _set_aside(self, inode: int, error: sqlite3.Error, warn: Callable[[str], None]) -> None:
-        """Keep the damaged file beside, with its log, for whoever can repair it."""
+        """Keep the damaged file beside, with its log, for whoever can repair it; one process does it at a time."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            self._set_aside_alone(inode, error, warn)
+        finally:
+            os.close(folder)
+
+    def _set_aside_alone(self, inode: int, error: sqlite3.Error, warn: Callable[[str], None]) -> None:
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
         with suppress(FileNotFoundError):
             if self.path.stat().st_ino != inode:
@@ -161,6 +171,8 @@ def _version(connection: sqlite3.Connection) -> int:
 def _said(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return f"it is damaged ({error}); to begin with an empty one, move it away, with the files that begin like it"
     if "locked" in str(error):
         return f"another process has been writing to it for {BUSY_SECONDS:g} s"
     return str(error)

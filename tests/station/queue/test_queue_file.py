@@ -114,6 +114,20 @@ def test_another_process_that_set_it_aside_before_us_is_not_disturbed(tmp_path, 
         assert told == []
 
 
+def test_two_processes_set_one_damaged_file_aside_once(tmp_path, order, files):
+    path = tmp_path / "queue.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    store, told = opened(path)
+    number = store.add(order(), files(1))
+    damaged = path.stat().st_ino  # a second process that found the first file damaged comes too late
+    (aside,) = tmp_path.glob("*.damaged-*")
+    with closing(store):
+        store._file._set_aside(aside.stat().st_ino, sqlite3.DatabaseError("damaged"), told.append)
+        assert path.stat().st_ino == damaged
+        assert store.claim("w").id == number
+    assert len(told) == 1
+
+
 def test_damage_that_shows_later_is_said_and_nothing_is_thrown_away(tmp_path, order, files):
     path = tmp_path / "queue.sqlite"
     store, _ = opened(path)
@@ -124,7 +138,10 @@ def test_damage_that_shows_later_is_said_and_nothing_is_thrown_away(tmp_path, or
         octets[page * 4096 : page * 4096 + 512] = bytes(512)
     path.write_bytes(octets)
     store, told = opened(path)
-    with closing(store), pytest.raises(QueueError, match="malformed"):
+    with (
+        closing(store),
+        pytest.raises(QueueError, match=r"is damaged \(.* malformed\); .* move it away, with the files"),
+    ):
         store.instances(1)
     assert told == []
     assert path.read_bytes() == octets
