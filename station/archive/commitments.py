@@ -212,7 +212,8 @@ class Commitments:
         )
 
     async def _done(self, pending: Pending) -> None:
-        del self._pending[pending]
+        if self._pending.pop(pending, None) is None:
+            return  # an equal request, on another association, was reported before
         self._attempts.pop(pending, None)
         try:
             await trio.to_thread.run_sync(self._book.remove, pending)

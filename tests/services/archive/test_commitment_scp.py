@@ -253,6 +253,22 @@ async def test_two_requests_one_after_the_other(ask):
     assert (committed(first), committed(second)) == (["1.9.1"], ["1.9.2"])
 
 
+async def test_a_request_that_is_repeated_on_another_association_is_reported_on_both(ask, vault):
+    first = await ask()
+    again = await ask(first.commitments)
+    reports = []
+    for asking in (first, again):
+        await asking.action(request_for(1))
+        assert (await asking.answer()).status == 0
+        report, _ = await asking.peer.whole_message()
+        reports.append(report)
+    for asking, report in zip((first, again), reports, strict=True):
+        await asking.peer.send(asking.octets.message(report.response(status=0), context_id=1))
+        await asking.peer.send(AReleaseRQ())
+        assert isinstance(await asking.peer.pdu(), AReleaseRP)
+    assert not Commitments(vault, Destinations(None, "ARCHIVE"), "ARCHIVE", first.log)._pending
+
+
 # On another association ---------------------------------------------------------------------------------------------
 
 
