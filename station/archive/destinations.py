@@ -54,17 +54,22 @@ class Destinations:
         return bool(self._nodes)
 
     def read(self) -> list[str]:
-        """Read the book if it has changed; what is wrong with it, a sentence for each fault."""
+        """Read the book if it has changed; what is wrong with it, a sentence for each fault.
+
+        One that can't be read just now is read at the next use, and until then what it said before holds.
+        """
         version = self._current_version()
         if version == self._version or self._path is None:
             return []
-        self._version = version
-        self._nodes.clear()
-        self._peers.clear()
         try:
             nodes, faults = NodeBook.read(self._path).nodes()
         except ConfigurationError as error:
-            return [str(error)]
+            if isinstance(error.__cause__, OSError):  # it may pass: no word of the book is known, so nothing changes
+                return [str(error)]
+            nodes, faults = [], [str(error)]
+        self._version = version
+        self._nodes.clear()
+        self._peers.clear()
         for node in nodes:
             self._nodes.setdefault(node.ae_title, node)
         return faults

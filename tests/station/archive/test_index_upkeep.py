@@ -1,5 +1,6 @@
 """The archive while objects come: found as soon as acknowledged, and never lost for what happens to the index."""
 
+import errno
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,6 +262,22 @@ def test_what_is_wrong_with_the_book_is_told_and_the_rest_is_used(book):
     book.write_text("no TOML")
     assert len(destinations.read()) == 1
     assert destinations.find("STORE") is None
+
+
+def test_a_book_that_cannot_be_read_for_a_moment_changes_nothing_and_is_read_later(book, monkeypatch):
+    destinations = Destinations(book, "ARCHIVE")
+    assert destinations.find("STORE") is not None
+    book.write_text('[B]\nae_title = "OTHER"\nhost = "localhost"\nport = 105\n')
+
+    def no_descriptor(*_arguments, **_options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", no_descriptor)
+        assert destinations.read() == [f"{book} can't be read: Too many open files"]
+        assert destinations.find("STORE") is not None
+    assert destinations.find("STORE") is None
+    assert destinations.find("OTHER") is not None
 
 
 def test_a_node_whose_certificates_cannot_be_read_is_no_destination(book):
