@@ -13,6 +13,7 @@ from dulcet.station.archive.upkeep import hash_arrivals
 BATCH_FILES = 50
 QUIET_SECONDS = 0.5  # without an object: then nobody waits for the processor, or the disk
 PATIENCE_SECONDS = 30.0  # that files wait for such a moment
+PAUSE_SECONDS = 1.0  # from a failure of the record to the next files
 MAX_WAITING = 100_000  # names; beyond it the record itself is asked, once those have been read
 
 
@@ -70,6 +71,9 @@ class Hashing:
                     await self._hash_what_has_none()
             except ArchiveError as error:  # whatever it is: a file without a hash is found again
                 self._tell("index.failed", reason=reason_of(error))
+                if self._names or self._asks_record:
+                    await trio.sleep(PAUSE_SECONDS)
+                    self._wanted.set()
             if not self._names and not self._asks_record:
                 self._is_idle.set()
 

@@ -261,6 +261,29 @@ async def test_a_record_that_fails_is_told_of_and_the_next_files_are_hashed(kept
     assert [each.name for each in kept.book.after(0, 10, unhashed=True)] == names[:1]
 
 
+async def test_after_a_failure_the_files_that_are_left_are_hashed_though_nobody_comes(
+    kept, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(hashing_module, "BATCH_FILES", 1)
+    hashing = Hashing(kept.store, kept.book, silent)
+    names = [kept.put(f"1.9.{number}", hashed=False) for number in range(3)]
+    get, failures = kept.book.get, [ArchiveError("the record can't be read", detail="database is locked")]
+
+    def fails_once(wanted):
+        if failures:
+            raise failures.pop()
+        return get(wanted)
+
+    monkeypatch.setattr(kept.book, "get", fails_once)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hashing.run)
+        hashing.wanted(names)
+        with trio.fail_after(10 * hashing_module.PAUSE_SECONDS):
+            await hashing.finish()
+        nursery.cancel_scope.cancel()
+    assert [each.name for each in kept.book.after(0, 10, unhashed=True)] == names[:1]
+
+
 async def test_a_large_file_keeps_no_server_from_ending(kept, monkeypatch):
     """Between two steps of reading, the thread sees that it was cancelled; what it has is recorded."""
     monkeypatch.setattr(upkeep, "READ_OCTETS", 10)
