@@ -178,9 +178,9 @@ class Worker:
             pending=job.counts.pending,
             worker=run.assignment.worker,
         )
-        self._report(taken)
-        run.assignment.recorder.line(taken.to_json())
         try:
+            self._report(taken)
+            run.assignment.recorder.line(taken.to_json())
             with run.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._record, run)
@@ -188,10 +188,12 @@ class Worker:
                     run.standing = await self._try(run)
                     nursery.cancel_scope.cancel()
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVING_SECONDS):
-                await self._leave(run)
-            self._runs -= 1
-            self._left.set()
+            try:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVING_SECONDS):
+                    await self._leave(run)
+            finally:
+                self._runs -= 1
+                self._left.set()
 
     async def _try(self, run: _Run) -> Standing:
         job = run.assignment.job
@@ -239,8 +241,12 @@ class Worker:
             now = job
         event = _left(now, left or now.state.value, standing)
         self._report(event)
-        if not left:
+        if left:
+            return
+        try:
             await trio.to_thread.run_sync(self._store.log, job.id, [event.to_json()])
+        except QueueError as error:  # only the last line of its log is missing
+            self._report(WorkerTrouble(explanation=str(error)))
 
     # What is asked of it --------------------------------------------------------------------------------------------
 

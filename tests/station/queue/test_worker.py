@@ -757,6 +757,30 @@ async def test_a_store_that_can_not_be_written_stops_the_job_and_says_so(
     assert station.job().state is S.DONE
 
 
+async def test_a_last_line_that_can_not_be_written_ends_nothing(station, archive, folder, autojump_clock, monkeypatch):
+    first, second = station.order(folder(1)), station.order(folder(20), peer="OTHER@pacs2.example:104")
+    archive.seconds = 1
+    monkeypatch.setattr(station.store, "log", failing(station.store.log, 1, [0]))
+    await station.run_once()
+    assert [station.job(job).state for job in (first, second)] == [S.DONE, S.DONE]
+    assert archive.most_busy == 2
+    assert "disk is full" in next(event.explanation for event in station.events if event.EVENT == "worker.trouble")
+    assert [station.log(job)[-1]["event"] == "job.left" for job in (first, second)] == [False, True]
+
+
+async def test_a_listener_that_fails_leaves_no_job_with_its_lease(station, archive, folder, autojump_clock):
+    def report(event):
+        if event.EVENT == "job.taken":
+            raise ZeroDivisionError
+
+    job = station.order(folder(1))
+    working = station.worker()
+    working._report = report
+    with pytest.raises(ExceptionGroup):
+        await working.run()
+    assert (station.job(job).state, station.job(job).worker) == (S.QUEUED, None)
+
+
 async def test_once_ends_when_nothing_is_due(station, archive, folder, autojump_clock):
     began = trio.current_time()
     await station.run_once()
