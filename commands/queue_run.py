@@ -11,6 +11,7 @@ import click
 
 from dulcet.commands.options import conversation_options
 from dulcet.commands.queue_options import AGE
+from dulcet.errors import QueueError
 from dulcet.escape import quote
 from dulcet.station.book.configuration import state_path
 from dulcet.station.events import Event, EventStream, JSONLinesWriter
@@ -93,6 +94,7 @@ async def _work(
     from dulcet.station.queue.worker import Worker
     from dulcet.station.queue.worker_process import publish_worker
 
+    failure: QueueError | None = None
     async with trio.open_nursery() as nursery:
         worker = Worker(
             store,
@@ -105,8 +107,13 @@ async def _work(
         nursery.start_soon(publish_worker, worker)
         if until_eof:
             nursery.start_soon(_stop_at_end_of_input, worker)
-        await worker.run()
+        try:
+            await worker.run()
+        except QueueError as error:  # it leaves by itself, not in the nursery's group
+            failure = error
         nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return 0
 
 

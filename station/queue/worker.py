@@ -89,7 +89,8 @@ class Worker:
         self._left = trio.Event()
         self._runs = 0
         self._claims = 0
-        self._is_in_trouble = False
+        self._trouble: QueueError | None = None
+        """Why the last claim was none."""
         self.name = f"{socket.gethostname()}/{os.getpid()}-{secrets.token_hex(3)}"
         """Unique among all workers, also those of other machines and of the past."""
 
@@ -103,13 +104,18 @@ class Worker:
         return self._stopping.is_set()
 
     async def run(self) -> None:
-        """Work until `stop`; once, until nothing is due. Cancelled, what is in flight is aborted and handed back."""
+        """Work until `stop`; once, until nothing is due. Cancelled, what is in flight is aborted and handed back.
+
+        QueueError, once, when it can't be known whether anything is due.
+        """
         async with trio.open_nursery() as beside:
             if not self._options.is_once:
                 beside.start_soon(self._keep_forgetting)
             await self._work()
             beside.cancel_scope.cancel()
         if self._options.is_once:
+            if self._trouble is not None:
+                raise self._trouble
             await self._forget()
 
     async def _work(self) -> None:
@@ -157,11 +163,11 @@ class Worker:
         try:
             job = await trio.to_thread.run_sync(lambda: claim(worker, LEASE_SECONDS, per_peer=options.per_peer))
         except QueueError as error:
-            if not self._is_in_trouble:
+            if self._trouble is None:
                 self._report(WorkerTrouble(explanation=str(error)))
-            self._is_in_trouble = True
+            self._trouble = error
             return None
-        self._is_in_trouble = False
+        self._trouble = None
         if job is None:
             return None
         recorder = Recorder(self._store, job.id, worker, self._details)

@@ -11,6 +11,7 @@ import pytest
 from click.shell_completion import BashComplete
 
 from dulcet.cli import cli
+from dulcet.errors import QueueError
 from dulcet.station.queue.jobs import (
     InstanceResult,
     InstanceState,
@@ -458,6 +459,17 @@ def test_a_tab_makes_no_queue(home, monkeypatch, tmp_path):
 
 
 # A damaged queue ----------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_that_can_not_be_read_is_no_empty_one(queue, add, monkeypatch):
+    def claim(*_arguments, **_options):
+        raise QueueError("the queue can't be used: disk I/O error")
+
+    add()
+    monkeypatch.setattr(SQLiteJobStore, "claim", claim)
+    answer = queue("run", "--once")
+    assert answer.code == 75
+    assert answer.errors.endswith("dulcet: the queue can't be used: disk I/O error\n")
 
 
 def test_a_damaged_queue_is_told_of_on_standard_error(queue, state):

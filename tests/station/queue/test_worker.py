@@ -790,6 +790,18 @@ async def test_once_ends_when_nothing_is_due(station, archive, folder, autojump_
     assert [station.job(job).state for job in (first, second)] == [S.DONE, S.QUEUED]
 
 
+async def test_once_says_that_it_could_not_look(station, archive, folder, autojump_clock, monkeypatch):
+    job = station.order(folder(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(station.store, "claim", failing(station.store.claim, 10**6, [0]))
+        with pytest.raises(QueueError, match="disk is full"):
+            await station.run_once()
+    assert [event.EVENT for event in station.events] == ["worker.trouble"]
+    assert station.job(job).state is S.QUEUED
+    await station.run_once()
+    assert station.job(job).state is S.DONE
+
+
 DAY = 24 * 3600.0
 
 
