@@ -44,6 +44,8 @@ __all__ = ["Part", "ServerSettings", "TLSFiles", "run_server"]
 
 EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promised any more
 WRITTEN_SECONDS = 1.0  # for our first report, before we say that we are ready
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a server is told by."""
 ONE_SIGNAL = 0.25  # seconds: who signals a whole process group reaches a worker twice, once through its parent
 
 
@@ -83,6 +85,7 @@ class _Server:
             trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as ends,
             trio.open_signal_receiver(signal.SIGHUP) as reloads,
         ):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a worker is started with them blocked
             return await self._run(sockets, ends, reloads)
 
     async def _run(

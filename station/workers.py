@@ -4,35 +4,49 @@ import os
 import signal
 import socket
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from dulcet.errors import DulcetError
-from dulcet.station.server import Part, ServerSettings, run_server
+from dulcet.escape import quote
+from dulcet.station.server import SIGNALS, Part, ServerSettings, run_server
 
 EXIT_INTERNAL = 70
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+EXIT_TRY_LATER = 75
 
 
 def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part) -> int:
     """Fork `settings.workers` processes that serve on `sockets` and wait for them; the first exit code that isn't 0.
 
-    The limits on associations hold for each process in its share. Signals are passed on. When a worker dies of itself
-    the others are ended too: a server at half its strength should be seen.
+    The limits on associations hold for each process in its share. Signals are passed on, those too that come before
+    there is anybody to take them. When a worker dies of itself, or can't be started, the others are ended too: a server
+    at half its strength should be seen. They end when we are gone, however that came.
     """
     share = _share(settings)
     part = replace(part, family=os.getpid(), read_settings=_shared(part.read_settings))
-    workers = {_fork(share, sockets, replace(part, is_first=index == 0)) for index in range(settings.workers)}
+    exit_code = 0
+    workers: set[int] = set()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    life = _Life()
+    try:
+        for index in range(settings.workers):
+            workers.add(_fork(share, sockets, replace(part, is_first=index == 0), life))
+    except OSError as error:
+        print(f"dulcet: the workers can't be started: {error.strerror or error}", file=sys.stderr, flush=True)
+        exit_code = EXIT_TRY_LATER
+        _signal(workers, signal.SIGTERM)
     for sock in (*sockets, *part.http_sockets):  # theirs alone: when they accept no more, nobody does
         sock.close()
 
     def pass_on(number: int, frame: object) -> None:
         _signal(workers, number)
 
-    for number in PASSED_ON:
+    for number in SIGNALS:
         signal.signal(number, pass_on)
-    exit_code = 0
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     while workers:
         pid, status = os.wait()
         workers.discard(pid)
@@ -64,12 +78,30 @@ def _signal(workers: set[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def _fork(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part) -> int:
+class _Life:
+    """A pipe that nobody writes to: who waits at its other end learns that we are gone."""
+
+    def __init__(self) -> None:
+        self._waits, self._lives = os.pipe()
+
+    def end_with_it(self) -> None:
+        """In a worker: its end is a SIGTERM for us."""
+        os.close(self._lives)
+
+        def wait() -> None:
+            os.read(self._waits, 1)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=wait, name="life of the parent", daemon=True).start()
+
+
+def _fork(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part, life: _Life) -> int:
     pid = os.fork()
     if pid:
         return pid
     code = EXIT_INTERNAL
     try:
+        life.end_with_it()
         if not part.is_first:
             for sock in part.http_sockets:
                 sock.close()
@@ -78,6 +110,17 @@ def _fork(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part
     except DulcetError as error:
         print(f"dulcet: {error}", file=sys.stderr, flush=True)
         code = error.exit_code
+    except BaseException as error:
+        _tell_fault(error)
     finally:
-        sys.stdout.flush()
+        with suppress(OSError):  # who read it may be gone
+            sys.stdout.flush()
         os._exit(code)
+
+
+def _tell_fault(error: BaseException) -> None:
+    """As the command line does it, which a worker never comes back to."""
+    if os.environ.get("DULCET_DEBUG"):
+        traceback.print_exception(error)
+    text = f"{type(error).__name__}: {quote(str(error), 300)}"
+    print(f"dulcet: a fault of dulcet's own: {text} (DULCET_DEBUG=1 shows where)", file=sys.stderr, flush=True)
