@@ -74,9 +74,14 @@ class Message:
         for name, source in repeated:
             given[name] = given.get(name) or getattr(self, source, None)
         if error_comment is not None:
-            comment = error_comment.encode("ascii", "replace").decode("ascii")
-            given["error_comment"] = comment[:MAX_ERROR_COMMENT_CHARACTERS]
+            comment = "".join(map(_of_an_lo, error_comment[:MAX_ERROR_COMMENT_CHARACTERS]))
+            given["error_comment"] = comment
         return cast("Response", response_class(**given | values))
+
+
+def _of_an_lo(character: str) -> str:
+    """An LO has no control characters, and a backslash is between two values (PS3.5 6.2)."""
+    return character if " " <= character <= "~" and character != "\\" else "?"
 
 
 _REPEATED = (

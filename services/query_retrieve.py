@@ -33,7 +33,6 @@ from dulcet.services.querying.responding import (
     MatchSource,
     Observe,
     Page,
-    Performed,
     QueryLimits,
     identifier_of,
     nobody,
@@ -119,13 +118,13 @@ class QueryRetrieve:
         objects = await self._objects(association, received, MOVE_MODELS)
         if objects is None:
             return
-        counted = SubOperations(association, received, objects, self.retrieve_limits)
+        counted = SubOperations(association, received, objects, self.retrieve_limits, route.peer)
         async with watched(association, request.message_id) as watch:
             move = Move(route, counted, watch, self.retrieve_limits)
             move.on_behalf_of(_calling(association), request.message_id)
             await move.send(objects)
             association.check()
-            self.observe(association, request, Performed(counted.final_status(watch.is_cancelled), counted.counters))
+            self.observe(association, request, counted.performed(watch.is_cancelled))
             await counted.end(watch.is_cancelled)
 
     async def _get(self, association: Association, received: Received) -> None:
@@ -142,7 +141,7 @@ class QueryRetrieve:
                 return self.choose(header, (), negotiated)
 
             await Transfer(association, choose, counted, watch, self.retrieve_limits).send(list(objects))
-            self.observe(association, request, Performed(counted.final_status(watch.is_cancelled), counted.counters))
+            self.observe(association, request, counted.performed(watch.is_cancelled))
             await counted.end(watch.is_cancelled)
 
     async def _objects(

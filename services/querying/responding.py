@@ -33,7 +33,7 @@ class Performed(NamedTuple):
     counts: Mapping[str, int]
     """How many matches or sub-operations there were."""
     comment: str | None = None
-    """What the response says about a status that is no success."""
+    """Why the status is no success: what the response says, at more length where it is about sub-operations."""
 
 
 Observe = Callable[[Association, Message, Performed], None]

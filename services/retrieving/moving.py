@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from dulcet.errors import AssociationError, SourceError
+from dulcet.errors import AssociationError, PeerTimeoutError, SourceError
 from dulcet.services.association import Association
 from dulcet.services.limits import NO_TIMERS
 from dulcet.services.object_to_send import ObjectToSend
@@ -80,11 +80,11 @@ class Move:
         left = list(plan.files)
         try:
             await self._one_association(plan, left)
-        except (AssociationError, SourceError):
+        except (AssociationError, SourceError) as error:
             # Of the requestor's own association the caller is told when it asks.
             if not self._watch.should_stop:
                 for each in left:
-                    self._counted.count(each.header, None)
+                    self._counted.count(each.header, error)
 
     async def _one_association(self, plan: Plan, left: list[ObjectToSend]) -> None:
         limits = self._limits
@@ -98,7 +98,7 @@ class Move:
                 is_done = True
                 patience.deadline = trio.current_time() + limits.association_seconds
         if patience.cancelled_caught and not is_done:
-            raise AssociationError("the destination did not answer in time")
+            raise PeerTimeoutError("the destination did not answer in time")
 
     def _transfer(self, association: Association, plan: Plan) -> Transfer:
         def choose(header: Part10Header) -> Choice | str:

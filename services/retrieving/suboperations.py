@@ -6,7 +6,6 @@ away fails what was left for it, and nobody waits for longer than the limits say
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -24,13 +23,23 @@ from dulcet.dimse.status import (
     categorize,
 )
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
-from dulcet.errors import ConversionError, NoInputError, PeerTimeoutError, SourceError, StorageError
+from dulcet.errors import (
+    AssociationError,
+    ConversionError,
+    NoInputError,
+    PeerTimeoutError,
+    SourceError,
+    StorageError,
+)
 from dulcet.services.association import Association, Received
 from dulcet.services.data_sets import SEND_BUFFER_OCTETS, BytesSource
 from dulcet.services.object_to_send import ObjectToSend, PreparedObject
 from dulcet.services.part10 import Part10Header
 from dulcet.services.querying.elements import Element, encode_elements, padded
 from dulcet.services.querying.identifiers import FAILED_SOP_INSTANCE_UID_LIST
+from dulcet.services.querying.responding import Performed
+from dulcet.services.requestor import Peer
+from dulcet.services.retrieving.failure_reasons import Outcome, Reasons
 from dulcet.services.retrieving.operation_watch import Watch
 from dulcet.services.store import PendingStore, start_store
 
@@ -76,10 +85,19 @@ class SubOperations:
     """Counts the sub-operations of one request and tells its requestor after each."""
 
     def __init__(
-        self, association: Association, received: Received, objects: Sequence[ObjectToSend], limits: RetrieveLimits
+        self,
+        association: Association,
+        received: Received,
+        objects: Sequence[ObjectToSend],
+        limits: RetrieveLimits,
+        peer: Peer | None = None,
     ) -> None:
-        assert isinstance(received.message, CMoveRQ | CGetRQ)
-        self.request = received.message
+        """`peer` is the destination; None: who asked (C-GET)."""
+        request = received.message
+        assert isinstance(request, CMoveRQ | CGetRQ)
+        self.request: CMoveRQ | CGetRQ = request
+        self.reasons = Reasons(request.move_destination if isinstance(request, CMoveRQ) else "the requestor", peer)
+        """Why some failed."""
         self._association = association
         self._context = received.context
         self._total = self._told = len(objects)
@@ -103,15 +121,16 @@ class SubOperations:
         """What has become of how many."""
         return {"completed": self.completed, "failed": len(self.failed), "warnings": self.warning}
 
-    def count(self, header: Part10Header, status: int | None) -> None:
-        """One has ended with this status; None: it came to no response."""
-        category = Category.FAILURE if status is None else categorize(status, "C-STORE")
+    def count(self, header: Part10Header, outcome: Outcome) -> None:
+        """One has ended with this status, or for this reason without one."""
+        category = categorize(outcome, "C-STORE") if isinstance(outcome, int) else Category.FAILURE
         if category is Category.SUCCESS:
             self.completed += 1
         elif category is Category.WARNING:
             self.warning += 1
         else:
             self.failed.append(header.sop_instance_uid)
+            self.reasons.add(outcome)
 
     async def tell(self) -> None:
         """A pending response with the counters, if there is news and it is time; nothing when the final one is due.
@@ -128,11 +147,11 @@ class SubOperations:
         status = self.final_status(is_cancelled)
         if status == CANCEL:
             await self._send(CANCEL, None, number_of_remaining_suboperations=self.remaining)
-        elif status == UNABLE_TO_PERFORM_SUBOPERATIONS:
-            await self._send(status, f"none of {self._total} sub-operations succeeded")
+        elif status == SUCCESS:
+            await self._send(status, None)
         else:
-            comment = f"{len(self.failed)} failed, {self.warning} with a warning"
-            await self._send(status, None if status == SUCCESS else comment)
+            comment = self.reasons.comment(self._total)
+            await self._send(status, comment or f"{self.warning} of {self._total} stored with a warning")
 
     def final_status(self, is_cancelled: bool) -> int:
         """What the request has come to."""
@@ -142,6 +161,10 @@ class SubOperations:
             return SUCCESS
         all_failed = len(self.failed) == self._total
         return UNABLE_TO_PERFORM_SUBOPERATIONS if all_failed else SUBOPERATIONS_COMPLETE_WITH_FAILURES
+
+    def performed(self, is_cancelled: bool) -> Performed:
+        """What the request has come to, for who observes it."""
+        return Performed(self.final_status(is_cancelled), self.counters, self.reasons.text)
 
     async def _send(self, status: int, comment: str | None, **counters: int) -> None:
         identifier = self._failed_list() if self.failed and status != PENDING else None
@@ -202,16 +225,19 @@ class Transfer:
         try:
             while upcoming is not None and not self._watch.should_stop:
                 current, upcoming = upcoming, None
-                status: int | None = None
+                outcome: Outcome = None
                 if self._is_shared:
                     await self._counted.tell()
                 try:
                     pending = await self._start(current)
                     await self._counted.tell()
                     upcoming = await self._next(objects)
-                    status = await self._finish(pending)
+                    outcome = await self._finish(pending)
+                except (AssociationError, SourceError) as error:
+                    outcome = error
+                    raise
                 finally:
-                    self._counted.count(current.object.header, status)
+                    self._counted.count(current.object.header, outcome)
                     current.prepared.close()
             await self._counted.tell()
         finally:
@@ -229,12 +255,17 @@ class Transfer:
             choice = self._choices.get(kind)
             if choice is None:
                 choice = self._choices[kind] = self._choose(header)
-            if not isinstance(choice, str):
+            why: Outcome = None
+            if isinstance(choice, str):
+                why = choice
+            else:
                 octets = fragment_octets(self._association.negotiated.max_pdu_length)
-                with suppress(NoInputError, SourceError, ConversionError, StorageError):
+                try:
                     prepared = await PreparedObject.prepare(found, choice.convert_to, self._buffer, octets)
                     return _Upcoming(found, choice.context_id, prepared)
-            self._counted.count(header, None)
+                except (NoInputError, SourceError, ConversionError, StorageError) as error:
+                    why = error
+            self._counted.count(header, why)
             await self._counted.tell()
         return None
 

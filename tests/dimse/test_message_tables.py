@@ -73,13 +73,13 @@ def test_a_request_makes_its_response(transcription, name):
     request = CLASSES[name](
         **{row.name: _value_for(row.tag) for row in rows(CLASSES[name]) if row.name != "has_data_set"}
     )
-    response = request.response(status=0x0110, error_comment="\u00e9" + "x" * 70)
+    response = request.response(status=0x0110, error_comment="\u00e9\\\n\x7f" + "x" * 70)
     table = transcription("message_tables")["messages"][name.removesuffix("-RQ") + "-RSP"]
     assert response.COMMAND_FIELD == request.COMMAND_FIELD | RESPONSE_BIT
     assert response.message_id == request.message_id == response.message_id_being_responded_to
     assert response.sop_class_uid == request.sop_class_uid == "2.25.1"
     assert response.status == 0x0110
-    assert response.error_comment == "?" + "x" * 63
+    assert response.error_comment == "????" + "x" * 60
     assert not response.has_data_set
     for tag in ("(0000,1000)", "(0000,1002)", "(0000,1008)"):
         if tag in table["elements"]:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from dulcet.conformance.peers.address import free_port
 from dulcet.conformance.peers.ours import dulcet_serve
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -115,3 +116,21 @@ def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
     assert (refused["service"], refused["status"], refused["to"]) == ("C-MOVE", "A801H", "NOBODY")
     assert refused["reason"] == "NOBODY is not in the node book"
     assert "FEW" not in text
+
+
+@pytest.mark.parametrize(
+    ("host", "words"), [("127.0.0.1", "refused the connection"), ("nosuch.invalid", "has no address")]
+)
+def test_who_cannot_be_sent_to_is_said_in_the_log_and_to_who_asked(dulcet, tmp_path, small_vault, host, words):
+    port, book = free_port(), tmp_path / "nodes.toml"
+    book.write_text(f'[here]\nae_title = "HERE"\nhost = "{host}"\nport = {port}\n')
+    with dulcet_serve("--query", "--min-free", "1M", "--nodes", str(book), storage=small_vault) as peer:
+        found = dulcet("find", peer.address, "studies", "--json").stdout.splitlines()
+        uid = json.loads(found[0])["identifier"]["0020000D"]["Value"][0]
+        done = dulcet("move", peer.address, "--study", uid, "--to", "HERE")
+        text = peer.log.read_text()
+    assert done.returncode != 0
+    assert f"the peer says: HERE at {host}:{port} {words}" in done.stderr
+    (line,) = [line for line in text.splitlines() if line.startswith("request.done") and "C-MOVE" in line]
+    assert f'to="HERE" status="A702H" reason="HERE@{host}:{port}' in line
+    assert words in line

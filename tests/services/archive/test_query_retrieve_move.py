@@ -6,8 +6,10 @@ import pytest
 import trio
 
 from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN
-from dulcet.errors import ArchiveError, PeerUnavailableError, UnknownHostError
+from dulcet.errors import ArchiveError, PeerUnavailableError, SourceError, UnknownHostError
 from dulcet.services import requestor
+from dulcet.services.requestor import Peer
+from dulcet.services.retrieving.failure_reasons import Reasons
 from dulcet.ul.negotiation import REJECTED_CALLED_AE_TITLE
 from dulcet.ul.pdu import AAbort, AReleaseRP, AReleaseRQ
 
@@ -100,7 +102,7 @@ async def test_the_final_status(
 
 
 async def refuse(*_arguments):
-    raise PeerUnavailableError("refused the connection")
+    raise PeerUnavailableError("pacs.example:11112 refused the connection: nothing listens")
 
 
 async def unknown_host(*_arguments):
@@ -111,8 +113,22 @@ async def hang(*_arguments):
     await trio.sleep_forever()
 
 
-@pytest.mark.parametrize("connect", [refuse, unknown_host, hang])
-async def test_a_destination_that_cannot_be_reached(ask, archive, make_objects, monkeypatch, connect, autojump_clock):
+AT = "DULCET at pacs.example:11112"
+UNREACHABLE = [
+    (refuse, f"{AT} refused the connection", "DULCET@pacs.example:11112 refused the connection: nothing listens"),
+    (
+        unknown_host,
+        f"{AT} has no address",
+        "DULCET@pacs.example:11112: the name has no address",
+    ),
+    (hang, f"{AT} did not answer in time", "DULCET@pacs.example:11112: the destination did not answer in time"),
+]
+
+
+@pytest.mark.parametrize(("connect", "comment", "reason"), UNREACHABLE)
+async def test_a_destination_that_cannot_be_reached(
+    ask, archive, make_objects, monkeypatch, connect, comment, reason, autojump_clock
+):
     monkeypatch.setattr(requestor, "connect", connect)
     archive.found = make_objects(3)
     asking = await ask()
@@ -121,6 +137,8 @@ async def test_a_destination_that_cannot_be_reached(ask, archive, make_objects, 
     ((message, data_set),) = await asking.responses()
     assert (message.status, counters(message)) == (0xA702, (None, 0, 3, 0))
     assert failed_uids(data_set) == ["1.9.1", "1.9.2", "1.9.3"]
+    assert message.error_comment == comment
+    assert asking.told == [("C-MOVE", 0xA702, {"completed": 0, "failed": 3, "warnings": 0}, reason)]
     assert trio.current_time() - started <= 30
 
 
@@ -137,14 +155,27 @@ async def close(peer):
     await peer.pdu()
 
 
-@pytest.mark.parametrize("script", [reject, say_nothing, close])
-async def test_a_destination_that_wants_no_association(ask, archive, make_objects, network, script, autojump_clock):
+@pytest.mark.parametrize(
+    ("script", "words", "comment"),
+    [
+        (reject, "called-AE-title-not-recognized", "DULCET rejected us: called-AE-title-not-recognized"),
+        (say_nothing, "did not answer in time", f"{AT} did not answer in time"),
+        (close, "the connection was lost", f"{AT} closed the connection"),
+    ],
+)
+async def test_a_destination_that_wants_no_association(
+    ask, archive, make_objects, network, script, words, comment, autojump_clock
+):
     archive.found = make_objects(2)
     network.script = script
     asking = await ask()
     await asking.move()
     ((message, _),) = await asking.responses()
     assert (message.status, counters(message)) == (0xA702, (None, 0, 2, 0))
+    assert message.error_comment == comment
+    ((*_, reason),) = asking.told
+    assert words in reason
+    assert reason.startswith("DULCET@pacs.example:11112")
 
 
 async def test_a_destination_that_refuses_every_context(ask, archive, make_objects, network, octets, autojump_clock):
@@ -159,6 +190,8 @@ async def test_a_destination_that_refuses_every_context(ask, archive, make_objec
     await asking.move()
     ((message, _),) = await asking.responses()
     assert (message.status, counters(message)) == (0xA702, (None, 0, 2, 0))
+    assert message.error_comment == f"{AT} accepted no presentation context"
+    assert "abstract-syntax-not-supported" in asking.told[0][3]
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
@@ -170,6 +203,59 @@ async def test_a_destination_that_vanishes(ask, archive, make_objects, destinati
     *_, (message, data_set) = await asking.responses()
     assert (message.status, counters(message)) == (0xB000 if after else 0xA702, (None, after, 5 - after, 0))
     assert failed_uids(data_set) == [f"1.9.{number}" for number in range(after + 1, 6)]
+    assert message.error_comment == f"{AT} closed the connection" + (f" ({5 - after} of 5)" if after else "")
+
+
+async def test_a_destination_that_aborts(ask, archive, make_objects, network, octets, autojump_clock):
+    async def abort(peer):
+        await peer.send(octets.accept(await peer.pdu()))
+        await peer.whole_message()
+        await peer.send(AAbort())
+
+    network.script = abort
+    archive.found = make_objects(2)
+    asking = await ask()
+    await asking.move()
+    *_, (message, _) = await asking.responses()
+    assert (message.status, counters(message)) == (0xA702, (None, 0, 2, 0))
+    assert message.error_comment == f"{AT} aborted the association"
+    assert "aborted by the DICOM UL service-user" in asking.told[0][3]
+
+
+async def test_a_destination_that_refuses_objects(ask, archive, make_objects, destination, autojump_clock):
+    """The first reason, and how often; nothing of what the destination wrote."""
+    archive.found = make_objects(5)
+    destination.statuses = [0, 0xA700, 0x0110, 0xA700, 0]
+    asking = await ask()
+    await asking.move()
+    *_, (message, _) = await asking.responses()
+    assert (message.status, counters(message)) == (0xB000, (None, 2, 3, 0))
+    assert message.error_comment == "DULCET answered the C-STORE with A700H (2 of 5)"
+    assert asking.told[0][3] == "DULCET answered A700H: Refused: Out of resources (2 of 3 that failed)"
+
+
+async def test_a_reason_keeps_to_an_error_comment(ask, archive, make_objects, monkeypatch, autojump_clock):
+    """An LO has 64 characters, no backslash and no control; a long address is left out."""
+    reasons = Reasons(
+        "A\x1b\\B", Peer(host="a-very-long-name.of-a-host.in-a-hospital.example", port=11112, ae_title="A")
+    )
+    reasons.add(PeerUnavailableError("a-very-long-name.of-a-host.in-a-hospital.example:11112 did not answer: wrong"))
+    assert reasons.comment(1) == "A\\x1b\\x5cB did not answer"
+    archive.found = make_objects(1)
+    monkeypatch.setattr(requestor, "connect", refuse)
+    asking = await ask()
+    await asking.move()
+    ((message, _),) = await asking.responses()
+    assert len(message.error_comment) <= 64
+
+
+def test_many_different_reasons_are_one_line():
+    reasons = Reasons("DULCET", None)
+    for number in range(1000):
+        reasons.add(SourceError(f"/secret/{number}.dcm can't be read"))
+    reasons.add(0xA700)
+    assert reasons.text == "/secret/0.dcm can't be read (1000 of 1001 that failed)"
+    assert reasons.comment(1001) == "an object can't be read here, or not be converted (1000 of 1001)"
 
 
 async def test_a_destination_that_never_answers(ask, archive, make_objects, destination, autojump_clock):
@@ -293,6 +379,7 @@ async def test_a_file_that_is_gone_or_changed_fails_alone(ask, archive, make_obj
     message, data_set = responses[-1]
     assert (message.status, counters(message)) == (0xB000, (None, 2, 2, 0))
     assert failed_uids(data_set) == ["1.9.2", "1.9.3"]
+    assert message.error_comment == "an object can't be read here, or not be converted (2 of 4)"
     assert [counters(each)[0] for each, _ in responses[:-1]] == [3, 2, 1] or len(responses) >= 3
 
 
