@@ -240,9 +240,11 @@ class _Retrieval:
         self._tell(retriever, report, seconds)
         if self.error is None and code and not self.interrupted:
             self._advise(retriever, events)
-        events(report.summary(code, seconds))
-        if self.options["report_file"] is not None:
-            report.write(self.options["report_file"])
+        try:
+            if self.options["report_file"] is not None:
+                report.write(self.options["report_file"])
+        finally:
+            events(report.summary(code, seconds))  # the last: it raises when standard output can't be written
         return code
 
     def _tell(self, retriever: Retriever, report: RetrieveReport, seconds: float) -> None:

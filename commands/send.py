@@ -160,8 +160,10 @@ class _SendJob:
                 nursery.cancel_scope.cancel()
         seconds = time.monotonic() - started
         summary = report.summary(seconds)
-        events(summary)
-        self._tell(report, sender, seconds)
+        try:
+            self._tell(report, sender, seconds)
+        finally:
+            events(summary)  # the last: it raises when standard output can't be written
         return 128 + interrupted if interrupted else summary.exit_code
 
     def _find(self, paths: list[str], events: EventStream) -> list[FileToSend]:

@@ -52,12 +52,15 @@ def order(peer: str, paths: Sequence[str], options: dict[str, Any], wanted: dict
     failed = report.counts[Outcome.NOT_SENT]
     code = report.exit_code if first is None else EXIT_PARTLY_FAILED if failed else EXIT_DONE
     outcomes = {outcome.value: count for outcome, count in report.counts.items()}
-    events(Summary(exit_code=code, counts={"queued": counts.instances, **outcomes}, octets=0))
     if not options["as_json"] and not options["quiet"]:
         for line in report.reasons_text():
             click.echo(line, err=True)
-    if options["report_file"] is not None:
-        report.write(options["report_file"])
+    summary = Summary(exit_code=code, counts={"queued": counts.instances, **outcomes}, octets=0)
+    try:
+        if options["report_file"] is not None:
+            report.write(options["report_file"])
+    finally:
+        events(summary)  # the last: it raises when standard output can't be written
     return code
 
 

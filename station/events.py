@@ -207,16 +207,18 @@ class JSONLinesWriter:
     """A listener that writes each event as a line to `output`, and nothing after the summary.
 
     Lines are flushed one by one, so that a reader at the other end of a pipe is never behind. A reader that went away
-    (`| head`) ends the writing, not the work; `broken` tells.
+    (`| head`) ends the writing, not the work; `broken` tells. A line that can't be written, for the disk is full, is
+    left out and disturbs no work either; the summary then raises that OSError, for the work is done.
     """
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
         self._finished = False
+        self._fault: OSError | None = None
         self.broken = False
 
     def __call__(self, event: Event) -> None:
-        """Write one line."""
+        """Write one line. OSError with the summary, when it or a line before it could not be written."""
         if self.broken or self._finished:
             return
         self._finished = isinstance(event, Summary)
@@ -226,3 +228,7 @@ class JSONLinesWriter:
         except BrokenPipeError:
             self.broken = True
             discard(self._output)
+        except OSError as error:
+            self._fault = self._fault or error
+        if self._finished and self._fault is not None:
+            raise self._fault

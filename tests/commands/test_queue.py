@@ -472,6 +472,42 @@ def test_a_queue_that_can_not_be_read_is_no_empty_one(queue, add, monkeypatch):
     assert answer.errors.endswith("dulcet: the queue can't be used: disk I/O error\n")
 
 
+def test_a_full_disk_under_the_log_costs_no_job(state, add, store):
+    """Each line of --json fails: the job is worked on all the same, and let go of; nothing is said of a fault."""
+    add(peer="SCP@127.0.0.1:1")
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "dulcet", "queue", "run", "--once", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert "fault" not in ran.stderr
+    (job,) = store.jobs()
+    assert (job.state, job.worker, job.attempts) == (JobState.WAITING, None, 1)
+
+
+def test_an_order_whose_lines_can_not_be_written_is_whole_and_reported(state, image, store, tmp_path):
+    image()
+    report = tmp_path / "report.csv"
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [*(sys.executable, "-m", "dulcet", "send", "--queue", "--json", "--report", report), PEER, tmp_path],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode > 0
+    assert "No space left on device" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert [job.counts.instances for job in store.jobs()] == [1]
+    assert report.exists()
+
+
 def test_a_damaged_queue_is_told_of_on_standard_error(queue, state):
     state.mkdir()
     (state / "queue.sqlite").write_bytes(b"no database" * 1000)

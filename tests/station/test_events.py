@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import subprocess
@@ -134,6 +135,40 @@ def test_a_reader_that_went_away_ends_the_writing_only():
         writer(StoreResult(name=str(number), outcome=Outcome.STORED))
     assert writer.broken
     assert pipe.flushes == 2
+
+
+class Disk(io.StringIO):
+    """A file on a disk that is full between two lines."""
+
+    def __init__(self, full):
+        super().__init__()
+        self.full = full
+        self.lines = []
+
+    def write(self, text):
+        self.lines.append(text)
+        if len(self.lines) in self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_costs_lines_and_no_work():
+    disk = Disk(full=(2, 3))
+    writer = JSONLinesWriter(disk)
+    for number in range(5):
+        writer(StoreResult(name=str(number), outcome=Outcome.STORED))
+    assert [json.loads(line)["name"] for line in disk.getvalue().splitlines()] == ["0", "3", "4"]
+    assert not writer.broken
+
+
+@pytest.mark.parametrize("full", [1, 4], ids=["a line", "the summary"])
+def test_what_could_not_be_written_is_known_when_the_work_is_done(full):
+    writer = JSONLinesWriter(Disk(full=(full,)))
+    for number in range(3):
+        writer(StoreResult(name=str(number), outcome=Outcome.STORED))
+    with pytest.raises(OSError, match="No space left on device"):
+        writer(Summary(exit_code=0, counts={}, octets=0))
+    writer(Summary(exit_code=0, counts={}, octets=0))
 
 
 def test_a_reader_that_went_away_does_not_change_the_exit_code():
