@@ -110,6 +110,7 @@ class SharedReceiver:
         self.port: int = self._sockets[0].getsockname()[1]
         self._claim = PortClaim(self.port)
         self._members: list[Receiver] = []
+        self._joining = 0
         self._associations: set[Association] = set()
         self._ended = trio.lowlevel.ParkingLot()
         self._sinks: WeakKeyDictionary[Sink, Receiver] = WeakKeyDictionary()
@@ -117,8 +118,8 @@ class SharedReceiver:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anybody has joined."""
-        return bool(self._members)
+        """Whether anybody has joined, or is about to."""
+        return bool(self._members) or self._joining > 0
 
     async def serve(self) -> None:
         """Until cancelled."""
@@ -141,17 +142,14 @@ class SharedReceiver:
 
         ConfigurationError when the echo finds somebody else, or nobody.
         """
-        addresses = await trio.to_thread.run_sync(_addresses_of, settings.archive.host)
-        admission = _ForOneArchive(
-            ae_title=settings.ae_title,
-            allowed=settings.allowed,
-            allow_any=settings.allow_any,
-            archive_title=settings.archive.ae_title,
-            archive_addresses=frozenset(addresses),
-        )
-        address = self._host or "every address"
-        member = Receiver(settings, store, expected, admission, address, self.port, self._associations)
-        self._members.append(member)
+        self._joining += 1  # before anything waits: who leaves meanwhile must not close it
+        try:
+            admission = await _admission(settings)
+            address = self._host or "every address"
+            member = Receiver(settings, store, expected, admission, address, self.port, self._associations)
+            self._members.append(member)
+        finally:
+            self._joining -= 1
         try:
             problem = await echo_problem(self._host, self.port, settings.ae_title)
             if problem:
@@ -252,6 +250,17 @@ async def receiving(
         shared.close()
     if failure is not None:
         raise failure
+
+
+async def _admission(settings: ReceiverSettings) -> Admission:
+    addresses = await trio.to_thread.run_sync(_addresses_of, settings.archive.host)
+    return _ForOneArchive(
+        ae_title=settings.ae_title,
+        allowed=settings.allowed,
+        allow_any=settings.allow_any,
+        archive_title=settings.archive.ae_title,
+        archive_addresses=frozenset(addresses),
+    )
 
 
 def _addresses_of(host: str) -> set[str]:
