@@ -6,6 +6,7 @@ recorded with it, and then its file is read once more for the hash that it is to
 """
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -26,13 +27,21 @@ from dulcet.station.archive.hashing import Hashing
 from dulcet.station.archive.index import Index
 from dulcet.station.archive.interfaces import ObjectStore, VaultIndex
 from dulcet.station.archive.telling import Tell, reason_of
-from dulcet.station.archive.upkeep import BATCH_OBJECTS, batches, differences, settle_removals, take_in
+from dulcet.station.archive.upkeep import (
+    BATCH_OBJECTS,
+    batches,
+    differences,
+    read_and_record,
+    settle_removals,
+    take_in,
+)
 
 BATCH_SECONDS = 0.05  # objects that come within it are indexed in one transaction, unless somebody asks
-MAX_WAITING = 100_000  # objects acknowledged and not indexed yet; beyond it the directory is looked through later
+MAX_WAITING = 100_000  # objects not indexed, or not recorded, yet; beyond it the directory is looked through later
 MAX_LAST = 1_000  # taken in before the end, which takes some 150 ms
 SETTLE_SECONDS = 5.0  # that a query waits for what was acknowledged before it, and for the look at the start
-RETRY_SECONDS = 30.0  # from a failure of the index to the next attempt
+RETRY_SECONDS = 30.0  # from a failure of the index, or of the record, to the next attempt
+ATTEMPTS = 20  # to record who sent what, which are ten minutes; then it is recorded as found
 READING_THREADS = 2  # for queries; more would only take turns
 
 Answer = TypeVar("Answer")
@@ -59,6 +68,9 @@ class VaultArchive:
         self._tell = tell
         self._hashing = Hashing(self._store, self._index.arrivals, tell, quiet=self._quiet)
         self._waiting: deque[NewArrival] = deque()
+        self._unrecorded: deque[NewArrival] = deque()
+        """Taken in, but the record could not be written; in the order in which they came, which counts."""
+        self._attempts = 0
         self._acknowledged = self._indexed = 0
         self._last_came = -math.inf
         self._looks_first = looks_at_start
@@ -74,7 +86,7 @@ class VaultArchive:
 
         Who sent it would not be: so the last are taken in now.
         """
-        last = list(self._waiting)[:MAX_LAST]
+        last = [*self._unrecorded, *self._waiting][:MAX_LAST]
         with suppress(Exception):  # it was told while there was time
             take_in(self._store, self._index, [each.name for each in last], (), last)
         self._index.close()
@@ -90,7 +102,7 @@ class VaultArchive:
         """An object is durable, and about to be acknowledged. Nothing is raised, nothing is waited for."""
         if stored.is_duplicate:
             return
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) + len(self._unrecorded) >= MAX_WAITING:
             self._look_at = min(self._look_at, trio.current_time() + RETRY_SECONDS)
             return
         self._waiting.append(new_arrival(stored, source))
@@ -132,12 +144,31 @@ class VaultArchive:
         if len(batch) == len(self._waiting):
             self._wanted = trio.Event()
         names = [each.name for each in batch]
-        if await self._take_in(names, (), batch):
+        is_late, recorded = bool(self._unrecorded), threading.Event()
+        await self._take_in(names, (), () if is_late else batch, recorded.set)
+        if is_late or not recorded.is_set():
+            self._unrecorded.extend(batch)
+        else:
             self._hashing.wanted(names)
         for _ in batch:
             self._waiting.popleft()
         self._indexed += len(batch)
         self._progress.unpark_all()
+
+    async def _record_late(self) -> None:
+        """What could not be recorded when it came; whatever the record raises, as long as it may still do better."""
+        while self._unrecorded:
+            batch = list(islice(self._unrecorded, BATCH_OBJECTS))
+            try:
+                await trio.to_thread.run_sync(read_and_record, self._store, self._index.arrivals, batch)
+                self._attempts = 0
+            except Exception:
+                self._attempts += 1
+                if self._attempts < ATTEMPTS:
+                    raise
+            for _ in batch:
+                self._unrecorded.popleft()
+            self._hashing.wanted(each.name for each in batch)
 
     async def _look_through(self) -> None:
         """Compare the directory with the index, shard by shard; what comes meanwhile has its turn in between."""
@@ -151,6 +182,7 @@ class VaultArchive:
     async def _look_through_parts(self) -> None:
         changed = 0
         try:
+            await self._record_late()  # else they were recorded as found
             await trio.to_thread.run_sync(settle_removals, self._store, self._index)
             for part in self._store.parts:
                 found = await trio.to_thread.run_sync(differences, self._store, self._index, part)
@@ -167,10 +199,16 @@ class VaultArchive:
         if self._looks_first:
             self._hashing.all_wanted()
 
-    async def _take_in(self, names: Sequence[str], gone: Sequence[str], came: Sequence[NewArrival]) -> bool:
+    async def _take_in(
+        self,
+        names: Sequence[str],
+        gone: Sequence[str],
+        came: Sequence[NewArrival],
+        recorded: Callable[[], None] = lambda: None,
+    ) -> bool:
         try:
             if names or gone:
-                await trio.to_thread.run_sync(take_in, self._store, self._index, names, gone, came)
+                await trio.to_thread.run_sync(take_in, self._store, self._index, names, gone, came, recorded)
         except Exception as error:
             self._failed(error)
             return False
@@ -178,7 +216,7 @@ class VaultArchive:
 
     def _failed(self, error: Exception) -> None:
         """Whatever it is: objects go on being stored, and are found when it has passed."""
-        self._look_at = trio.current_time() + RETRY_SECONDS
+        self._look_at = min(self._look_at, trio.current_time() + RETRY_SECONDS)
         self._tell("index.failed", reason=reason_of(error))
 
     # Queries --------------------------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.hashing import Hashing
 from dulcet.station.archive.interfaces import ArrivalBook, ObjectStore
 from dulcet.station.archive.telling import silent
-from dulcet.station.archive.upkeep import BATCH_OBJECTS, entry_of, record
+from dulcet.station.archive.upkeep import BATCH_OBJECTS, read_and_record
 
 BATCH_SECONDS = 0.2  # objects that come within it are recorded in one transaction
+MAX_LAST = 1_000  # recorded after a cancellation, which takes some 150 ms
 HASH_PATIENCE = 10.0  # seconds at the end; what has no hash then gets one when it is verified
 
 
@@ -66,13 +67,15 @@ class Recorder:
             while self._waiting:
                 batch = list(islice(self._waiting, BATCH_OBJECTS))
                 with suppress(ArchiveError):  # the objects are here: they are recorded as found, later
-                    await trio.to_thread.run_sync(self._record_batch, batch)
+                    await trio.to_thread.run_sync(read_and_record, self._store, self._book, batch)
                     self._hashing.wanted(each.name for each in batch)
                 for _ in batch:
                     self._waiting.popleft()
 
-    def _record_batch(self, batch: list[NewArrival]) -> None:
-        record(self._book, batch, {each.name: entry_of(self._store, each.name) for each in batch})
+    def record_last(self) -> None:
+        """When `run` and `finish` were cut off: one attempt more, which is synchronous. Nothing is raised."""
+        with suppress(Exception):  # they are recorded as found, later
+            read_and_record(self._store, self._book, islice(self._waiting, MAX_LAST))
 
 
 @asynccontextmanager
@@ -91,6 +94,7 @@ async def recording(directory: Path) -> AsyncIterator[Recorder]:
             await recorder.finish()
             nursery.cancel_scope.cancel()
     finally:
+        recorder.record_last()
         book.close()
     if failure is not None:
         raise failure

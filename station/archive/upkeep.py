@@ -85,9 +85,17 @@ def batches(found: Differences) -> Iterator[tuple[list[str], list[str], list[New
 
 
 def take_in(
-    store: ObjectStore, index: VaultIndex, names: Iterable[str], gone: Iterable[str], came: Iterable[NewArrival]
+    store: ObjectStore,
+    index: VaultIndex,
+    names: Iterable[str],
+    gone: Iterable[str],
+    came: Iterable[NewArrival],
+    recorded: Callable[[], None] = lambda: None,
 ) -> None:
-    """Read these objects, and have index and record know of them."""
+    """Read these objects, and have index and record know of them. `recorded` is told that the record does.
+
+    ArchiveError of the one or the other.
+    """
     read = {name: entry_of(store, name) for name in names}
     first = {name: entry for name, entry in read.items() if not split_name(name)[1]}
     vanished = [split_name(name)[0] for name, entry in first.items() if entry is None]
@@ -96,6 +104,13 @@ def take_in(
             index.update(filter(None, first.values()), (*gone, *vanished))
     finally:  # what the index misses it finds again; who sent an object nobody finds again
         record(index.arrivals, came, read)
+        recorded()
+
+
+def read_and_record(store: ObjectStore, arrivals: ArrivalBook, came: Iterable[NewArrival]) -> None:
+    """Have the record alone know of what came. ArchiveError."""
+    came = list(came)
+    record(arrivals, came, {each.name: entry_of(store, each.name) for each in came})
 
 
 def record(arrivals: ArrivalBook, came: Iterable[NewArrival], read: Mapping[str, Entry | Unreadable | None]) -> None:

@@ -147,6 +147,120 @@ async def test_who_sent_it_is_recorded_though_the_index_fails(kept, archive, mon
     assert ("index.failed", {"reason": "the index can't be written: disk full"}) in archive.told
 
 
+class Failing:
+    """The record, which can't be written as long as `is_failing` says so of what is to be written."""
+
+    def __init__(self, kept, monkeypatch, is_failing):
+        self.tried = []
+        add = kept.book.add
+
+        def fails(arrivals):
+            arrivals = list(arrivals)
+            sent = [each.name for each in arrivals if each.source.how is not How.FOUND]
+            self.tried.append(sent)
+            if sent and is_failing(sent):
+                raise ArchiveError("the record can't be written", detail="database is locked")
+            add(arrivals)
+
+        monkeypatch.setattr(kept.book, "add", fails)
+
+
+async def test_who_sent_it_is_recorded_later_when_the_record_fails(
+    kept, autojump_clock, archive, ct_octets, monkeypatch
+):
+    failures = [True, True]
+    Failing(kept, monkeypatch, lambda _sent: failures and failures.pop())
+    kept.write("1.9.1.dcm", ct_octets("1.9.1"))
+    archive.stored(stored("1.9.1.dcm"), CT1)
+    before = trio.current_time()
+    await archive.settled()
+    assert (archive.lag, kept.index.counts()["instance"]) == (0, 1)
+    assert trio.current_time() - before < keeping_module.SETTLE_SECONDS
+    assert "1.9.1.dcm" not in kept.book.get(["1.9.1.dcm"])
+    await trio.sleep(2.5 * keeping_module.RETRY_SECONDS)
+    arrival = await hashed(archive, kept, "1.9.1.dcm")
+    assert (arrival.source, arrival.sha256) == (CT1, hashlib.sha256(kept.octets["1.9.1.dcm"]).digest())
+    assert archive.told.count(("index.failed", {"reason": "the record can't be written: database is locked"})) == 2
+
+
+async def test_what_comes_while_the_record_fails_keeps_its_order(kept, autojump_clock, archive, ct_octets, monkeypatch):
+    """The last who sent an object is who sent it; and there is no attempt, which takes long, for each batch."""
+    failures, others = [True], [Source(f"CT{number}", "192.0.2.1", How.C_STORE) for number in range(3)]
+    failing = Failing(kept, monkeypatch, lambda _sent: failures and failures.pop())
+    for number, source in enumerate(others):
+        kept.write("1.9.1.dcm", ct_octets("1.9.1", InstanceNumber=str(number)))
+        archive.stored(stored("1.9.1.dcm", is_conflict=number > 0), source)
+        await archive.settled()
+    assert failing.tried == [["1.9.1.dcm"]] + [[]] * 2
+    await trio.sleep(1.5 * keeping_module.RETRY_SECONDS)
+    assert kept.book.get(["1.9.1.dcm"])["1.9.1.dcm"].source == others[-1]
+    assert (failing.tried[3:], failures) == ([["1.9.1.dcm"] * 3], [])
+
+
+async def test_an_index_that_fails_has_nothing_recorded_twice(kept, autojump_clock, archive, ct_octets, monkeypatch):
+    update, failures = kept.index.update, [ArchiveError("the index can't be written", detail="disk full")]
+
+    def fails_once(found, gone=()):
+        if failures:
+            raise failures.pop()
+        update(found, gone)
+
+    monkeypatch.setattr(kept.index, "update", fails_once)
+    failing = Failing(kept, monkeypatch, lambda _sent: False)
+    kept.write("1.9.1.dcm", ct_octets("1.9.1"))
+    archive.stored(stored("1.9.1.dcm"), CT1)
+    await trio.sleep(1.5 * keeping_module.RETRY_SECONDS)
+    assert [sent for sent in failing.tried if sent] == [["1.9.1.dcm"]]
+    assert kept.index.counts()["instance"] == 1
+    assert (await hashed(archive, kept, "1.9.1.dcm")).sha256 is not None
+
+
+async def test_what_can_never_be_recorded_is_found_at_last_and_holds_nobody_up_for_ever(
+    kept, autojump_clock, archive, ct_octets, monkeypatch
+):
+    monkeypatch.setattr(keeping_module, "BATCH_OBJECTS", 1)
+    failing = Failing(kept, monkeypatch, lambda sent: "1.9.1.dcm" in sent)
+    for number in (1, 2):
+        kept.write(f"1.9.{number}.dcm", ct_octets(f"1.9.{number}"))
+        archive.stored(stored(f"1.9.{number}.dcm"), CT1)
+    await trio.sleep(keeping_module.ATTEMPTS * keeping_module.RETRY_SECONDS)
+    assert not kept.book.get(["1.9.1.dcm"])
+    await trio.sleep(2 * keeping_module.RETRY_SECONDS)
+    got = kept.book.get(["1.9.1.dcm", "1.9.2.dcm"])
+    assert (got["1.9.1.dcm"].source, got["1.9.2.dcm"].source) == (Source(how=How.FOUND), CT1)
+    assert failing.tried.count(["1.9.1.dcm"]) == 1 + keeping_module.ATTEMPTS
+
+
+async def test_what_waits_to_be_recorded_is_bounded(kept, autojump_clock, archive, ct_octets, monkeypatch):
+    monkeypatch.setattr(keeping_module, "MAX_WAITING", 2)
+    failures = [True]
+    Failing(kept, monkeypatch, lambda _sent: failures and failures.pop())
+    for number in range(4):
+        kept.write(f"1.9.{number}.dcm", ct_octets(f"1.9.{number}"))
+        archive.stored(stored(f"1.9.{number}.dcm"), CT1)
+        await archive.settled()
+    await trio.sleep(1.5 * keeping_module.RETRY_SECONDS)
+    got = kept.book.get(f"1.9.{number}.dcm" for number in range(4))
+    assert [got[name].source.how for name in sorted(got)] == [How.C_STORE] * 2 + [How.FOUND] * 2
+
+
+async def test_who_sent_it_is_recorded_at_the_end_when_the_record_failed(kept, tmp_path, ct_octets, monkeypatch):
+    archive = VaultArchive(tmp_path, silent, store=kept.store, index=kept.index)
+    failures = [True]
+    Failing(kept, monkeypatch, lambda _sent: failures and failures.pop())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(archive.run)
+        await archive.settled()
+        kept.write("1.9.1.dcm", ct_octets("1.9.1"))
+        archive.stored(stored("1.9.1.dcm"), CT1)
+        await archive.settled()
+        nursery.cancel_scope.cancel()
+    assert (failures, kept.book.get(["1.9.1.dcm"])) == ([], {})
+    kept.index.close = lambda: None
+    archive.close()
+    assert kept.book.get(["1.9.1.dcm"])["1.9.1.dcm"].source == CT1
+
+
 async def test_what_an_earlier_life_did_not_hash_is_hashed(kept, tmp_path):
     kept.put(hashed=False)
     kept.write("1.9.2.dcm", b"found")
@@ -342,11 +456,21 @@ async def test_a_failure_of_a_retrieval_leaves_as_it_is_and_what_came_is_recorde
     assert folder.book.get(["1.9.1.dcm"])["1.9.1.dcm"].source.how is How.C_MOVE
 
 
+async def test_what_came_before_a_retrieval_was_cancelled_is_recorded(folder, ct_octets):
+    folder.write("1.9.1.dcm", ct_octets("1.9.1"))
+    with trio.CancelScope() as scope:
+        async with recording(folder.store.directory) as record:
+            record(association(), request(), stored("1.9.1.dcm"))
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert folder.book.get(["1.9.1.dcm"])["1.9.1.dcm"].source == Source("CT1", "192.0.2.1", How.C_MOVE)
+
+
 async def test_a_record_that_cannot_be_written_stops_no_retrieval(folder, ct_octets, monkeypatch):
     def fails(*_arguments):
         raise ArchiveError("the record can't be written", detail="disk full")
 
-    monkeypatch.setattr(recording_module, "record", fails)
+    monkeypatch.setattr(recording_module, "read_and_record", fails)
     folder.write("1.9.1.dcm", ct_octets("1.9.1"))
     async with recording(folder.store.directory) as record:
         record(association(), request(), stored("1.9.1.dcm"))
