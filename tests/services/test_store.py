@@ -1,5 +1,7 @@
 """C-STORE as SCU: what was answered, what was not, and what is therefore unknown."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 
@@ -62,7 +64,8 @@ def answering(octets, answer):
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB006, 0xA700, 0xA900, 0xC123, 0x0117, 0x0124, 0x4242])
 async def test_the_peers_status_and_comment_are_told(network, octets, status, autojump_clock):
-    network.script = answering(octets, lambda message: message.response(status=status, error_comment="why\x1b[31m"))
+    comment = "why\x1b[31m"
+    network.script = answering(octets, lambda message: replace(message.response(status=status), error_comment=comment))
     async with associate(network.peer, CONTEXTS) as association:
         answer = await _send(association)
     assert (answer.status, answer.error_comment) == (status, "why\x1b[31m")

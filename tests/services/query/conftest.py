@@ -1,6 +1,6 @@
 """The other side of a query or a retrieval: a peer that answers message by message, as a test says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ class SCP:
 
     def response(self, status: int, data_set: bytes | None = None, **values: Any) -> bytes:
         """A response to the last request, with a data set if there is one."""
-        message = self.request.response(status=status, has_data_set=data_set is not None, **values)
+        message = replace(self.request.response(status=status, has_data_set=data_set is not None), **values)
         octets = self.octets.message(message, context_id=self.context_id)
         return octets if data_set is None else octets + self.octets.data(data_set, context_id=self.context_id)
 
