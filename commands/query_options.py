@@ -13,12 +13,23 @@ from dulcet.errors import ConfigurationError
 from dulcet.services.find import QueryOptions
 from dulcet.services.querying.query_models import Level
 from dulcet.services.requestor import Peer
+from dulcet.station.book.nodes import check_character_set
 from dulcet.station.query.asking import Conversation, QuerySettings
 from dulcet.station.query.dates import date_range
 from dulcet.station.query.files import merged
 from dulcet.station.query.keys import from_words
 from dulcet.station.query.plan import LEVELS, Asked
 from dulcet.ul.connection import DEFAULT_MAX_PDU_LENGTH
+
+
+def _character_set(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value:
+        try:
+            check_character_set(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return value
+
 
 query_options = stacked(
     click.option("-k", "--key", "keys", multiple=True, metavar="KEY[=VALUE]", help="A key to match, or to return."),
@@ -45,7 +56,13 @@ model_options = stacked(
         help="The information model.",
     ),
     click.option("--relational", is_flag=True, help="Ask for relational queries: keys of any level."),
-    click.option("--charset", metavar="TERM", default="", help=r"Character set of the query: 'ISO_IR 100'."),
+    click.option(
+        "--charset",
+        metavar="TERM",
+        default="",
+        callback=_character_set,
+        help="Character set of the query: 'ISO_IR 100'.",
+    ),
     click.option("--no-check", is_flag=True, help="Send what the level forbids."),
     click.option("--max-time", type=click.FloatRange(min=0.1), metavar="SECONDS", help="For a query as a whole."),
 )

@@ -16,7 +16,7 @@ from dulcet.dimse.uids import MODALITY_WORKLIST
 from dulcet.errors import ArchiveError, DecodeError
 from dulcet.services.acceptor import Operation
 from dulcet.services.association import Association, Received
-from dulcet.services.querying.character_sets import encode_text
+from dulcet.services.querying.character_sets import declared, encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded
 from dulcet.services.querying.identifiers import Identifier, value_text
 from dulcet.services.querying.matching import Key, Kind, combined, compile_key
@@ -152,7 +152,7 @@ def encode_match(identifier: Identifier, keys: ItemKeys, item: WorklistItem, tra
     """The identifier of a response: what was asked for, in the request's character set if that can write it."""
     chosen = _chosen(identifier.elements, keys, item.elements, item.character_set)
     character_set = item.character_set
-    wanted = identifier.declared_character_set
+    wanted = declared(identifier.declared_character_set)
     if wanted and wanted != character_set:
         with suppress(ValueError, LookupError):  # else as it is stored: PS3.4 K.4.1.1.3.2 allows that
             chosen, character_set = _rewritten(chosen, character_set, wanted), wanted

@@ -9,7 +9,19 @@ from functools import lru_cache
 from dulcet.services.value_representations import SINGLE_TEXT_VRS, VRS_IN_CHARACTER_SET
 
 UTF_8 = "ISO_IR 192"
+_NEEDS_DEFAULT = {f"ISO 2022 IR {number}" for number in (87, 159, 149, 58)}  # PS3.3 Table C.12-4: none has ASCII in G0
+_GB_2312 = b"\x1b$)A"  # PS3.3 Table C.12-4, ISO-IR 58: pydicom neither writes nor reads it
+_LINE_ENDS = "\t\n\f\r"
 _DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\"), ord("^"), ord("=")}  # PS3.5 6.1.2.5.3: each resets the character set
+
+
+def declared(character_set: str) -> str:
+    r"""A Specific Character Set that can be declared for texts of `encode_text`: `\ISO 2022 IR 87` for its value alone.
+
+    Multi-byte character sets extend another, whose value is the first, empty for the default repertoire (C.12.1.1.2).
+    """
+    first = character_set.partition("\\")[0].strip(" ")
+    return f"\\{character_set}" if first in _NEEDS_DEFAULT else character_set
 
 
 def decode_text(octets: bytes, character_set: str) -> str:
@@ -28,13 +40,15 @@ def decode_text(octets: bytes, character_set: str) -> str:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return decode_bytes(octets, _encodings(character_set), _DELIMITERS)
+        text = decode_bytes(octets, _encodings(character_set), _DELIMITERS)
+    return text.replace(_GB_2312.decode("ascii"), "")
 
 
 def encode_text(text: str, vr: bytes, character_set: str) -> bytes:
     r"""Text as octets; ValueError when the VR or the character set can't hold it.
 
-    Values (`\`), and the groups and components of a PN (`=`, `^`) are encoded one by one, as PS3.5 6.1.2.5.3 asks.
+    Values (`\`), lines, and the groups and components of a PN (`=`, `^`) are encoded one by one, as PS3.5 6.1.2.5.3
+    asks. What is written so has to be declared as `declared` says.
     """
     if text.isascii():
         return text.encode("ascii")
@@ -42,7 +56,8 @@ def encode_text(text: str, vr: bytes, character_set: str) -> bytes:
         raise ValueError(f"{text!r} is not ASCII, and a {vr.decode()} holds nothing else")
     if character_set == UTF_8:
         return text.encode("utf-8")
-    delimiters = ("" if vr in SINGLE_TEXT_VRS else "\\") + ("^=" if vr == b"PN" else "")
+    character_set = declared(character_set)
+    delimiters = _LINE_ENDS + ("" if vr in SINGLE_TEXT_VRS else "\\") + ("^=" if vr == b"PN" else "")
     pieces: list[bytes] = []
     start = 0
     for position, character in enumerate(text):
@@ -60,7 +75,10 @@ def _encode(text: str, character_set: str) -> bytes:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        octets = encode_string(text, _encodings(character_set))
+        encodings = _encodings(character_set)
+        octets = encode_string(text, encodings)
+    if "iso_ir_58" in encodings[1:] and octets == text.encode("gb2312", "replace"):
+        octets = _GB_2312 + octets
     if decode_text(octets, character_set) != text or _is_beyond_the_default(octets, character_set):
         raise ValueError(f"{text!r} can't be written in the character set {character_set}")
     return octets

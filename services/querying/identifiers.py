@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dulcet.dimse.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
-from dulcet.services.querying.character_sets import UTF_8, decode_text, encode_text
+from dulcet.services.querying.character_sets import UTF_8, declared, decode_text, encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded, read_elements
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, US_OR_SS, tag_text, vr_of_implicit
 
@@ -161,7 +161,7 @@ def encode_identifier(keys: Keys, transfer_syntax: str, character_set: str = "")
     terms = character_set or (own if isinstance(own, str) else "") or ("" if is_ascii(keys) else UTF_8)
     keys = {tag: value for tag, value in keys.items() if tag != SPECIFIC_CHARACTER_SET}
     if terms:
-        keys[SPECIFIC_CHARACTER_SET] = terms
+        keys[SPECIFIC_CHARACTER_SET] = terms = declared(terms)
     try:
         return encode_elements(_elements(keys, terms), transfer_syntax)
     except ValueError as error:

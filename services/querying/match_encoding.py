@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from struct import Struct
 
 from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES
-from dulcet.services.querying.character_sets import UTF_8, encode_text
+from dulcet.services.querying.character_sets import UTF_8, declared, encode_text
 from dulcet.services.querying.identifiers import QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE
 from dulcet.services.querying.query import INSTANCE_AVAILABILITY, Search
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
@@ -25,7 +25,7 @@ class MatchEncoder:
 
     def __init__(self, search: Search, transfer_syntax_uid: str, retrieve_ae_title: str) -> None:
         self._is_explicit = TRANSFER_SYNTAXES[transfer_syntax_uid].explicit_vr
-        self._character_sets = tuple(dict.fromkeys(filter(None, (search.character_set, LATIN_1, UTF_8))))
+        self._character_sets = tuple(dict.fromkeys(filter(None, (declared(search.character_set), LATIN_1, UTF_8))))
         fixed = {
             QUERY_RETRIEVE_LEVEL: (b"CS", search.level.value),
             RETRIEVE_AE_TITLE: (b"AE", retrieve_ae_title),

@@ -236,7 +236,8 @@ def _word(choices: tuple[str, ...]) -> Callable[[object], str]:
     return check
 
 
-def _character_set(value: object) -> str:
+def check_character_set(value: object) -> str:
+    r"""Defined terms of Specific Character Set, `\` between them; ValueError for what is none."""
     for term in _text(value).split("\\"):
         if term and term not in CHARACTER_SETS:
             hint = did_you_mean(term, CHARACTER_SETS)
@@ -260,7 +261,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "no_convert": _flag,
     "retrieve": _word(RETRIEVE_METHODS),
     "query_root": _word(QUERY_ROOTS),
-    "character_set": _character_set,
+    "character_set": check_character_set,
     "notes": _text,
     "tags": _tags,
 }

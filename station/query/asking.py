@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import trio
 
+from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import ConfigurationError, NoAcceptedContextError, PeerTimeoutError
 from dulcet.services.association import Association
 from dulcet.services.find import Matches, QueryOptions, find, find_contexts
 from dulcet.services.limits import NO_TIMERS
+from dulcet.services.querying.identifiers import encode_identifier
 from dulcet.services.querying.query_models import Level, Model
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.retrieving.responses import Patience
@@ -116,10 +118,14 @@ def check(query: Query, *, relational: bool) -> None:
 
 
 def check_before(asked: Asked, settings: QuerySettings) -> None:
-    """What can be said without asking the peer: ConfigurationError when the preferred model forbids the query."""
+    """What can be said without asking the peer: ConfigurationError when the preferred model forbids the query.
+
+    And when a value can't be written in its VR, or in the character set.
+    """
+    query = plan(asked, models_for(asked.level, settings.root)[0])
     if settings.is_checked:
-        model = models_for(asked.level, settings.root)[0]
-        check(plan(asked, model), relational=settings.options.relational)
+        check(query, relational=settings.options.relational)
+    encode_identifier(query.keys, EXPLICIT_VR_LITTLE_ENDIAN, settings.character_set)
 
 
 @asynccontextmanager

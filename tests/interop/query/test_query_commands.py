@@ -71,8 +71,20 @@ def test_a_reader_that_goes_away_ends_the_query(archive_thread, study):
         started.stdout.readline()
         started.stdout.close()
         archive.release()
-        assert started.wait(SECONDS) == 0
-        assert "Traceback" not in started.stderr.read()
+        assert started.wait(SECONDS) == 141
+        assert started.stderr.read() == ""
+
+
+def test_a_limit_that_stopped_the_query_is_told(archive_thread, study):
+    """The archive has found all before it reads the C-CANCEL-RQ, so it does not say FE00H."""
+    archive = archive_thread(*[study(number=number) for number in range(1, 9)])
+    for limit, said in ((1, "1 study"), (7, "7 studies")):
+        with process("find", address(archive), "--limit", limit) as started:
+            code, output, errors = end(started)
+        assert (code, len(output.splitlines())) == (0, limit + 1)
+        assert errors == f"dulcet: {said}; there may be more: --limit stopped the query.\n"
+    with process("find", address(archive), "--limit", 9) as started:
+        assert end(started)[2] == "dulcet: 8 studies.\n"
 
 
 def test_a_signal_cancels_a_move(archive_thread, study, port, tmp_path):
@@ -105,6 +117,14 @@ def test_a_signal_cancels_a_move(archive_thread, study, port, tmp_path):
         (["find", "PACS@h:1", "patients", "--root", "study"], "has no patients"),
         (["find", "PACS@h:1", "series"], "StudyInstanceUID is missing"),
         (["find", "PACS@h:1", "--limit", "0"], "Invalid value for '--limit'"),
+        (["find", "PACS@h:1", "--charset", "ISO IR 100"], "did you mean 'ISO_IR 100'"),
+        (["find", "PACS@h:1", "--charset", r"ISO_IR 100\nonsense"], "'nonsense' is no character set"),
+        (
+            ["find", "PACS@h:1", "--charset", "ISO_IR 100", "--patient", "山田*"],
+            "can't be written in the character set",
+        ),
+        (["find", "PACS@h:1", "--no-check", "-k", "StudyInstanceUID=é"], "holds nothing else"),
+        (["retrieve", "PACS@h:1", "--charset", "nonsense", "--study", "1.2"], "is no character set"),
         (["move", "PACS@h:1", "--study", "1.2"], "Missing option '--to'"),
         (["move", "PACS@h:1", "--to", "A", "more"], "one PEER is expected"),
         (["move", "PACS@h:1", "--to", "A"], "what should be sent?"),

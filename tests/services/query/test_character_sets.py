@@ -60,6 +60,34 @@ def test_a_name_goes_out_and_comes_in(terms, text, octets, syntax):
     assert str(identifier.data_set.PatientName) == text  # pydicom agrees
 
 
+YAMADA = b"Yamada=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"
+HONG = b"Hong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7"
+ALONE = [
+    ("ISO 2022 IR 87", "Yamada=山田^太郎", YAMADA),
+    ("ISO 2022 IR 159", "A^丂丄=x", b'A^\x1b$(D0!0"\x1b(B=x'),
+    ("ISO 2022 IR 149", "Hong=洪^吉洞", HONG),
+    ("ISO 2022 IR 58", "Wang=王^小东", b"Wang=\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab"),  # as PS3.5 K.2
+]
+
+
+@pytest.mark.parametrize(("term", "text", "octets"), ALONE)
+def test_a_multi_byte_character_set_alone_extends_the_default_repertoire(term, text, octets):
+    """PS3.3 C.12.1.1.2: each needs a first value, empty for the default; PS3.5 6.1.2.5.3: delimiters are in that."""
+    assert encode_text(text, b"PN", term) == encode_text(text, b"PN", f"\\{term}") == octets
+    assert decode_text(octets, term) == decode_text(octets, f"\\{term}") == text
+    identifier = Identifier(encode_identifier({NAME: text}, EXPLICIT, term), EXPLICIT)
+    assert (identifier.declared_character_set, identifier.text(NAME)) == (f"\\{term}", text)
+
+
+def test_octets_that_lack_their_escape_sequences_are_read_in_a_character_set_alone():
+    assert decode_text(b"Hong=\xfb\xf3^\xd1\xce\xd4\xd7", "ISO 2022 IR 149") == "Hong=洪^吉洞"
+
+
+def test_each_line_begins_in_the_default_repertoire():
+    octets = b"\x1b$B;3ED\x1b(B\r\n\x1b$BB@O:\x1b(B"
+    assert encode_text("山田\r\n太郎", b"LT", r"\ISO 2022 IR 87") == octets
+
+
 @pytest.mark.parametrize("terms", ["", "ISO_IR 100", "ISO_IR 192", r"\ISO 2022 IR 87"])
 def test_ascii_is_ascii_everywhere(terms):
     assert encode_text("DOE^JOHN*", b"PN", terms) == b"DOE^JOHN*"
