@@ -7,10 +7,13 @@ neither pydicom nor rich.
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dulcet.commands.ending import reason
+from dulcet.commands.standard_streams import OutputError, guard_streams
 from dulcet.errors import DulcetError
 from dulcet.escape import quote
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 EXIT_INTERNAL = 70  # sysexits: a fault of ours
+EXIT_OUTPUT = 75  # sysexits: a disk may have room again
 EXIT_INTERRUPTED = 130
+EXIT_NOBODY_READS = 141  # as the shell says of a program that SIGPIPE ended
 
 COMMANDS = {
     "echo": ("dulcet.commands.echo:echo", "Ask peers whether they are there (C-ECHO)."),
@@ -120,34 +125,64 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """The `dulcet` command."""
+    guard_streams()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; no traceback leaves here (DULCET_DEBUG=1 shows it)."""
+    code = _attempt(lambda: _invoke(arguments))
+    return _attempt(_flush) or code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """As `cli.main` of click without its handling of errors, which makes 1 of a broken pipe."""
+    if os.environ.get("_DULCET_COMPLETE"):  # a shell asks at a TAB; it ends the process
+        cli.main(arguments, prog_name="dulcet")
+    with cli.make_context("dulcet", list(arguments)) as ctx:
+        code = cli.invoke(ctx)
+    return code if isinstance(code, int) else 0
+
+
+def _flush() -> int:
+    sys.stdout.flush()
+    return 0
+
+
+def _attempt(function: Callable[[], int]) -> int:
     try:
-        code = cli.main(arguments, prog_name="dulcet", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except DulcetError as error:
-        click.echo(f"dulcet: {error}", err=True)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("dulcet: interrupted", err=True)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        if os.environ.get("DULCET_DEBUG"):
+        return function()
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        found = reason(error)
+        code = _tell(found)
+        if code == EXIT_INTERNAL and os.environ.get("DULCET_DEBUG") and not isinstance(found, DulcetError):
             raise
-        text = f"{type(error).__name__}: {quote(str(error), 300)}"
-        click.echo(f"dulcet: a fault of dulcet's own: {text} (DULCET_DEBUG=1 shows where)", err=True)
-        return EXIT_INTERNAL
+        return code
+
+
+def _tell(error: BaseException) -> int:
+    """Say what went wrong, if there is something to say; the exit code."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case DulcetError():
+            text, code = str(error), error.exit_code
+        case KeyboardInterrupt() | EOFError() | click.Abort():
+            if sys.stderr.isatty():  # after the ^C
+                click.echo(err=True)
+            text, code = "interrupted", EXIT_INTERRUPTED
+        case BrokenPipeError():
+            return EXIT_NOBODY_READS
+        case OutputError():
+            text, code = str(error), EXIT_OUTPUT
+        case _:
+            what = f"{type(error).__name__}: {quote(str(error), 300)}"
+            text, code = f"a fault of dulcet's own: {what} (DULCET_DEBUG=1 shows where)", EXIT_INTERNAL
+    click.echo(f"dulcet: {text}", err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import click
 import trio
 
 from dulcet.commands.completion import PEER
+from dulcet.commands.ending import reason
 from dulcet.commands.options import identity_options, peer_options, tls_client_options, user_identity
 from dulcet.commands.peers import how_to_call, peers
 from dulcet.commands.serve_address import http_address
+from dulcet.commands.standard_streams import OutputError
 from dulcet.errors import AssociationError, DulcetError
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
@@ -39,7 +41,7 @@ class _Limits:
 
 
 class Plugin(click.Command):
-    """A command whose every wrong use ends with 3, UNKNOWN, and one line on standard output."""
+    """A command that ends with 3, UNKNOWN, and one line, when it is used wrongly or does not come to an answer."""
 
     def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
         """Parse the words."""
@@ -54,8 +56,16 @@ class Plugin(click.Command):
             return super().invoke(ctx)
         except click.ClickException as error:
             _unknown(error.format_message())
-        except DulcetError as error:
-            _unknown(str(error))
+        except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+            found = reason(error)
+            if isinstance(found, KeyboardInterrupt):
+                _unknown("interrupted")
+            if isinstance(found, DulcetError):
+                _unknown(str(found))
+            if isinstance(found, OutputError):
+                click.echo(f"dulcet: {found}", err=True)
+                raise click.exceptions.Exit(UNKNOWN) from None
+            raise
 
 
 def _unknown(text: str) -> NoReturn:
@@ -87,8 +97,8 @@ def check(
 ) -> int:
     """Watch PEERs: C-ECHO as a monitoring plugin.
 
-    One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use). A peer that can't be
-    reached, refuses or does not answer in time is CRITICAL; so is one whose certificate has ended.
+    One line with performance data; exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (wrong use, interrupted). A
+    peer that can't be reached, refuses or does not answer in time is CRITICAL; so is one whose certificate has ended.
 
     \b
     dulcet check PACS -w 0.5 -c 2

@@ -12,13 +12,14 @@ from dulcet.escape import quote
 from dulcet.station.book.configuration import (
     CONFIGURATION_VARIABLE,
     NODE_BOOK_VARIABLE,
+    STATE_VARIABLE,
     configuration_path,
     node_book_path,
 )
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.book.toml_file import toml_value
 
-_OTHER_VARIABLES = (CONFIGURATION_VARIABLE, NODE_BOOK_VARIABLE, "DULCET_DEBUG")
+_OTHER_VARIABLES = (CONFIGURATION_VARIABLE, NODE_BOOK_VARIABLE, STATE_VARIABLE, "DULCET_DEBUG")
 _OF_TESTS = ("DULCET_PEER_", "DULCET_REQUIRE_PEERS", "DULCET_PYNETDICOM")
 
 

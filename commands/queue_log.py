@@ -1,7 +1,6 @@
 """`dulcet queue log`: what happened to a job, as events."""
 
 import json
-import sys
 import time
 from contextlib import closing
 from typing import Any
@@ -10,7 +9,6 @@ import click
 
 from dulcet.commands.queue_jobs import JobWord, one_job, the_queue
 from dulcet.escape import quote
-from dulcet.station.terminal import discard
 
 LOOK_SECONDS = 0.25  # between two looks with --follow
 PAGE = 1_000
@@ -36,12 +34,8 @@ def log(job: str, follow: bool, tail: int | None, as_json: bool) -> int:
             while events := store.events(number, after, PAGE):
                 after = events[-1].id
                 lines += [event.line for event in events]
-            try:
-                for line in lines[-tail:] if tail and is_first else lines:
-                    print(line if as_json else readable(line), flush=follow)
-            except BrokenPipeError:
-                discard(sys.stdout)
-                return 0
+            for line in lines[-tail:] if tail and is_first else lines:
+                print(line if as_json else readable(line), flush=follow)
             is_first = False
             if not follow or found is None or found.state.is_over:
                 return 0

@@ -21,7 +21,7 @@ from dulcet.station.preview.half_blocks import has_true_colour, lines_of
 from dulcet.station.preview.picture import MAX_SIZE, Picture, PreviewOptions, Problem, Window
 from dulcet.station.preview.selection import MAX_NAME_CHARACTERS, Chosen, SeriesObject, choose, find_objects
 from dulcet.station.preview.sheet import Tile, contact_sheet, strips
-from dulcet.station.terminal import discard, has_colour, moves_cursor
+from dulcet.station.terminal import has_colour, moves_cursor
 
 EXIT_PARTLY_FAILED = 1
 MAX_SHEET_PIXELS = 64 * 1024 * 1024  # 4,096 tiles of 128 pixels, or 4 of the largest
@@ -202,11 +202,8 @@ def _write(path: Path, octets: bytes) -> None:
 def _show(tiles: Sequence[Tile], size: int, columns: int) -> None:
     """Half blocks, each row of images with its captions below."""
     true_colour = has_true_colour(os.environ)
-    try:
-        for strip, captions in strips(tiles, size=size, columns=columns):
-            for line in lines_of(strip, true_colour=true_colour):
-                click.echo(line, color=True)
-            click.echo(" ".join(caption[:size].center(size) for caption in captions).rstrip())
-        click.echo("Not for diagnosis.")
-    except BrokenPipeError:
-        discard(sys.stdout)
+    for strip, captions in strips(tiles, size=size, columns=columns):
+        for line in lines_of(strip, true_colour=true_colour):
+            click.echo(line, color=True)
+        click.echo(" ".join(caption[:size].center(size) for caption in captions).rstrip())
+    click.echo("Not for diagnosis.")

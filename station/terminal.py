@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from io import FileIO
 from typing import TextIO
 
 
@@ -30,7 +31,7 @@ def has_hung_up(descriptors: Sequence[int]) -> bool:
     return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
 
-def discard(output: TextIO) -> None:
+def discard(output: TextIO | FileIO) -> None:
     """The reader of `output` has gone (`| head`): what is in the buffer would fail again when Python ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
