@@ -1,6 +1,5 @@
 """`dulcet find`: C-FIND, matches as a table, CSV, JSON Lines or DICOM files."""
 
-import io
 import signal
 import sys
 import time
@@ -101,6 +100,7 @@ class _FindJob:
     options: dict[str, Any]
     matches: Matches | None = None
     error: DulcetError | None = None
+    gone: BrokenPipeError | None = None
     interrupted: int = 0
     shown: int = 0
     unreadable: int = 0
@@ -120,6 +120,8 @@ class _FindJob:
             except DulcetError as error:
                 self.error = error
             nursery.cancel_scope.cancel()
+        if self.gone is not None:
+            raise self.gone
         return self._end(time.monotonic() - started)
 
     async def _watch(self, everything: trio.CancelScope) -> None:
@@ -146,8 +148,6 @@ class _FindJob:
                 self._tell("nothing matched.", *hints(query))
 
     def _writer(self, query: Query) -> MatchWriter:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks must not be the end
-            sys.stdout.reconfigure(errors="backslashreplace")
         if self.options["as_json"]:
             return EventOutput(self.events, str(self.peer))
         if self.options["as_csv"]:
@@ -166,8 +166,9 @@ class _FindJob:
         except DecodeError as error:
             self.unreadable += 1
             self._tell(f"match {self.shown} can't be read: {error}")
-        except BrokenPipeError:
+        except BrokenPipeError as error:  # the query is cancelled at the peer before it is told
             discard(sys.stdout)
+            self.gone = error
             return False
         return True
 
@@ -191,7 +192,7 @@ class _FindJob:
         if error is not None:
             explain(error, self.peer)
         elif not self.options["as_json"] and self.shown:
-            self._tell(self._counted(cancelled and was_cancelled(final)))
+            self._tell(self._counted(cancelled, was_cancelled(final)))
         code = error.exit_code if error else EXIT_PARTLY_FAILED if self.unreadable else 0
         if self.interrupted:
             code = 128 + self.interrupted
@@ -208,9 +209,15 @@ class _FindJob:
         self.events(Summary(exit_code=code, counts=counts, octets=self.octets, seconds=seconds))
         return code
 
-    def _counted(self, cancelled: bool) -> str:
+    def _counted(self, cancelled: bool, confirmed: bool) -> str:
+        """`confirmed`: the peer says that it stopped; one that had found all before it was told does not."""
         word = _WORDS[self.wanted.level] if self.wanted.level else "items"
         word = _SINGULAR.get(word, "item") if self.shown == 1 else word
-        until = " until the query was cancelled" if cancelled else ""
-        but = "; the peer does not support all of the keys" if self.is_partly_supported else ""
+        until = but = ""
+        if cancelled and self.shown == self.settings.limit:
+            but = "; there may be more: --limit stopped the query"
+        elif confirmed:
+            until = " until the query was cancelled"
+        if self.is_partly_supported:
+            but += "; the peer does not support all of the keys"
         return f"{self.shown:,} {word}{until}{but}."

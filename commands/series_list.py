@@ -51,7 +51,7 @@ def list_series(directory: Path, no_update: bool, **options: Any) -> int:
         of_it = " of it" if wanted != Wanted() else ""
         click.echo(f"dulcet: nothing{of_it} has arrived in {directory}", err=True)
     elif len(found) > len(shown):
-        click.echo(f"dulcet: there are more than these {len(shown):,}: --all shows all, --last N so many", err=True)
+        click.echo(f"dulcet: {len(shown):,} series; there are more: --all shows all, --last N so many.", err=True)
     return 0
 
 

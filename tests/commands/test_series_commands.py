@@ -140,7 +140,7 @@ def test_what_is_listed(series, vault, options, expected):
 
 
 def test_how_many_there_are_is_told(series):
-    assert "there are more than these 2: --all shows all" in series("list", "--last", "2").errors
+    assert "2 series; there are more: --all shows all" in series("list", "--last", "2").errors
     assert series("list", "--last", "3").errors == ""
 
 
