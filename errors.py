@@ -57,6 +57,10 @@ class NotDICOMError(DulcetError):
     exit_code = 65
 
 
+class DamagedFileError(NotDICOMError):
+    """A file that has the DICM prefix, so it was a DICOM file, and whose File Meta Information is cut or damaged."""
+
+
 class NoInputError(DulcetError):
     """A file or folder that is not there, or holds nothing to send."""
 

@@ -17,7 +17,7 @@ from dulcet.dimse.transfer_syntaxes import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
-from dulcet.errors import DecodeError, NotDICOMError
+from dulcet.errors import DamagedFileError, DecodeError, NotDICOMError
 from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.services.value_representations import (
     KNOWN_VRS,
@@ -63,7 +63,8 @@ def read_header(descriptor: int) -> Part10Header:
     """Read the File Meta Information of an open file by `pread`; its position is neither used nor moved.
 
     Understood besides what PS3.10 asks for: no group length or a wrong one, no preamble, no File Meta Information.
-    Raises NotDICOMError, with a sentence, for everything else, and OSError when the file can't be read. Memory: 64 KiB.
+    Raises DamagedFileError for a file with the prefix whose File Meta Information is cut or does not end, NotDICOMError
+    for everything else, each with a sentence, and OSError when the file can't be read. Memory: 64 KiB.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -128,6 +129,7 @@ def _guess_transfer_syntax(head: bytes) -> str:
 
 def _read_meta_information(descriptor: int, octets: bytes, position: int, size: int) -> _MetaInformation:
     """Elements of group 0002, from `position` on; `octets` are the first of the file."""
+    damaged = DamagedFileError if position else NotDICOMError  # at 0 there is no prefix: it need not be DICOM at all
     uids: dict[int, bytes] = {}
     start, end = 0, len(octets)
     for _ in range(MAX_META_ELEMENTS):
@@ -155,9 +157,9 @@ def _read_meta_information(descriptor: int, octets: bytes, position: int, size: 
             uids[element] = value.rstrip(b"\0 ")
         position += length
         if length == UNDEFINED_LENGTH or position > size:
-            raise NotDICOMError(f"its File Meta Information is damaged: (0002,{element:04X}) goes beyond its end")
+            raise damaged(f"its File Meta Information is damaged: (0002,{element:04X}) goes beyond its end")
     else:
-        raise NotDICOMError("its File Meta Information does not end")
+        raise damaged("its File Meta Information does not end")
     return _MetaInformation(uids, min(position, size))
 
 

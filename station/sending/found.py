@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Self
 
 from dulcet.dimse.uids import TRANSFER_SYNTAXES
-from dulcet.errors import NoInputError, NotDICOMError
+from dulcet.errors import DamagedFileError, NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
 
@@ -33,7 +33,7 @@ class Problem(Enum):
     NOT_DICOM = "not-dicom"
     """Something else than a DICOM file."""
     INCOMPLETE = "incomplete"
-    """A DICOM file that lacks what a C-STORE request has to name, or that is no SOP Instance."""
+    """A DICOM file that is damaged, lacks what a C-STORE request has to name, or is no SOP Instance."""
     UNSAFE = "unsafe"
     """A name that leads out of its folder, or an archive that grows like a bomb."""
 
@@ -149,6 +149,8 @@ def examine_open(descriptor: int, name: str, *, is_failure: bool = True) -> File
     """Read the header of an open file that people call `name`."""
     try:
         header = read_header(descriptor)
+    except DamagedFileError as error:
+        return Unusable(name=name, problem=Problem.INCOMPLETE, reason=str(error))
     except NotDICOMError as error:
         size = os.fstat(descriptor).st_size
         if size == 0:

@@ -18,7 +18,7 @@ from dulcet.dimse.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
-from dulcet.errors import NotDICOMError
+from dulcet.errors import DamagedFileError, NotDICOMError
 from dulcet.services import part10
 from dulcet.services.part10 import encode_header, read_header
 from dulcet.ul.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -233,6 +233,23 @@ def test_a_file_may_end_behind_its_meta_information(rest):
 def test_what_is_no_dicom_file_is_said(octets, sentence):
     with pytest.raises(NotDICOMError, match=sentence):
         header_of(octets)
+
+
+def test_what_has_the_prefix_and_is_cut_is_a_damaged_dicom_file():
+    whole = PREFIX + GROUP_2
+    for end in range(len(PREFIX) + 12, len(whole)):
+        try:
+            header_of(whole[:end])
+        except DamagedFileError:
+            continue
+        except NotDICOMError as error:  # pragma: no cover
+            pytest.fail(f"cut at {end}: {error}")
+
+
+def test_what_has_no_prefix_is_not_called_a_damaged_dicom_file():
+    with pytest.raises(NotDICOMError) as raised:
+        header_of(b"\2\0\2\0UI\x40\0" + b"text that happens to begin so")
+    assert type(raised.value) is NotDICOMError
 
 
 def test_a_pipe_a_folder_and_a_device_are_no_files(tmp_path):

@@ -111,6 +111,20 @@ def test_what_is_not_dicom_is_a_failure_only_when_named(tmp_path):
     assert named.reason == inside.reason != ""
 
 
+@pytest.mark.parametrize("octets", [132 + 9, 160, 200])
+def test_a_dicom_file_that_is_cut_is_a_failure_wherever_it_lies(tmp_path, part10, octets):
+    """Nobody can tell from a folder what was lost: it has the DICM prefix, so it is no letter that lies there."""
+    (tmp_path / "cut.dcm").write_bytes(part10()[:octets])
+    (tmp_path / "whole.dcm").write_bytes(part10())
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("cut", part10()[:octets])
+        archive.writestr("whole", part10())
+    cut, whole, member, _ = find_files([tmp_path])
+    assert isinstance(whole, FileToSend)
+    for item in (cut, member, only(tmp_path / "cut.dcm")):
+        assert (item.problem, item.is_failure) == (Problem.INCOMPLETE, True)
+
+
 @pytest.mark.parametrize(
     ("told", "what"),
     [({"sop_class": None}, "SOP class"), ({"instance": None}, "SOP instance"), ({"syntax": None}, "transfer syntax")],
