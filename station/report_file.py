@@ -14,12 +14,21 @@ from dulcet.station.events import JSON_SCHEMA_VERSION
 
 
 def check_writable(path: Path | None) -> None:
-    """Before the work: ConfigurationError when the report could not be written after it. None: there is none."""
-    if path is not None:
+    """Before the work: ConfigurationError when the report could not be written after it. None: there is none.
+
+    What is there stays as it is, and where nothing was nothing is left: the report may lie in a folder that is sent.
+    """
+    if path is None:
+        return
+    try:
         try:
+            path.open("x").close()
+        except FileExistsError:
             path.open("a").close()
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        else:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def write_report(

@@ -233,3 +233,20 @@ def test_a_report_that_can_not_be_written_raises(tmp_path, every_kind):
     with pytest.raises(ConfigurationError, match=f"the report can't be written to {path}: No such file"):
         check_writable(path)
     check_writable(None)
+
+
+def test_to_ask_whether_a_report_can_be_written_leaves_nothing(tmp_path):
+    """`send . --report ./report.csv` must not find an empty file of its own among those to send."""
+    check_writable(tmp_path / "report.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_is_there_stays_until_there_is_a_new_one(tmp_path):
+    path = tmp_path / "report.csv"
+    path.write_text("yesterday")
+    check_writable(path)
+    assert path.read_text() == "yesterday"
+    link = tmp_path / "link"
+    link.symlink_to("missing/report.csv")
+    with pytest.raises(ConfigurationError, match="No such file"):
+        check_writable(link)
