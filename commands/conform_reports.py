@@ -68,7 +68,7 @@ class Reporter:
         write_reports(made, self.options, run)
         self._show(made)
         if run.side == "scu" and not any(result.findings.wires for result in run.results):
-            click.echo("dulcet: no product connected to the kit", err=True)
+            click.echo(f"dulcet: no product connected to the kit{_why_none(run)}", err=True)
             return PeerUnavailableError.exit_code
         failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
         return EXIT_FAILED if failed or made["summary"]["died_in"] else 0
@@ -86,6 +86,12 @@ class Reporter:
         )
         for line in shown:
             click.echo(line)
+
+
+def _why_none(run: Run) -> str:
+    """What its command said, if it ended."""
+    said = (result.judgement for result in run.results)
+    return next((f": {each.explanation}" for each in said if each.code == "NOT_CONNECTED"), "")
 
 
 def _without_selection(arguments: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import trio
 
@@ -15,9 +16,17 @@ from dulcet.conformance.kit.product import Patience
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Findings, PreconditionError, Problem
 from dulcet.errors import ConfigurationError
+from dulcet.escape import quote
 
 END_SECONDS = 3.0  # for a product's process to end when its association has
+GRACE_SECONDS = 1.0  # for a connection that is on its way when the command ends, and for its last words
 SHOWN_OUTPUT_OCTETS = 2000
+SHOWN_LINES, SHOWN_CHARACTERS = 2, 200  # of what a command wrote that did not connect
+_Taken = TypeVar("_Taken")
+
+
+class NotConnectedError(PreconditionError):
+    """The product's command ended, and the product had not connected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +64,7 @@ class Reception:
         self._began = trio.current_time()
         self._peers: list[RawPeer] = []
         self._process: trio.Process | None = None
+        self._has_connected = False
         self._all_output_read = trio.Event()
         self._wants_bare = False
         self._bare, self._bare_taken = trio.open_memory_channel[trio.abc.Stream](64)
@@ -111,6 +121,7 @@ class Reception:
 
     async def take(self, stream: trio.abc.Stream, octets: bytes = b"") -> None:
         """A connection of the product, of which `octets` were read already; held until the case ends."""
+        self._has_connected = True
         if self._wants_bare:
             self._bare.send_nowait(stream)
             await trio.sleep_forever()
@@ -125,15 +136,40 @@ class Reception:
     async def bare_connection(self) -> trio.abc.Stream:
         """The product's connection before anything was read from it. PreconditionError when it makes none."""
         self._wants_bare = True
-        with trio.move_on_after(self.invitation.connect_seconds):
-            return await self._bare_taken.receive()
-        raise PreconditionError(f"the product did not connect within {self.invitation.connect_seconds:g} s")
+        return await self._next(self._bare_taken)
 
     async def connection(self) -> RawPeer:
-        """The product's next connection. PreconditionError when it makes none."""
-        with trio.move_on_after(self.invitation.connect_seconds):
-            return await self._taken.receive()
-        raise PreconditionError(f"the product did not connect within {self.invitation.connect_seconds:g} s")
+        """The product's next connection. PreconditionError when it makes none, NotConnectedError when it can't."""
+        return await self._next(self._taken)
+
+    async def _next(self, taken: trio.MemoryReceiveChannel[_Taken]) -> _Taken:
+        with trio.move_on_after(self.invitation.connect_seconds) as waiting:
+            if self._process is not None and not self._has_connected:
+                self._nursery.start_soon(self._give_up, self._process, waiting)
+            return await taken.receive()
+        raise await self._why_none()
+
+    async def _give_up(self, process: trio.Process, waiting: trio.CancelScope) -> None:
+        """A command that failed makes no connection any more; one that ended with 0 may have set the product going."""
+        if await process.wait() == 0:
+            return
+        await trio.sleep(GRACE_SECONDS)
+        if not self._has_connected:
+            waiting.cancel()
+
+    async def _why_none(self) -> PreconditionError:
+        process = self._process
+        if process is None or process.returncode is None or self._has_connected:
+            return PreconditionError(f"the product did not connect within {self.invitation.connect_seconds:g} s")
+        with trio.move_on_after(GRACE_SECONDS):
+            await self._all_output_read.wait()
+        code = self.findings.measured["exit_code"] = process.returncode
+        end = f"ended with {code}" if code >= 0 else f"was killed by signal {-code}"
+        return NotConnectedError(f"the command {end} and did not connect: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = [line.strip() for line in str(self.findings.measured.get("output", "")).splitlines() if line.strip()]
+        return quote(" / ".join(lines[-SHOWN_LINES:]), SHOWN_CHARACTERS) or "it wrote nothing"
 
     async def requested(self) -> Hosted:
         """A connection with its A-ASSOCIATE-RQ read. PreconditionError for anything else."""

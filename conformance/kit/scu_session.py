@@ -17,7 +17,7 @@ from dulcet.conformance.kit.configuration import ACTIVITIES
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.passive import Traffic
 from dulcet.conformance.kit.product import Patience
-from dulcet.conformance.kit.reception import Invitation, Reception
+from dulcet.conformance.kit.reception import Invitation, NotConnectedError, Reception
 from dulcet.conformance.kit.result import CaseResult, Run
 from dulcet.conformance.kit.runner import (
     LONGEST_CASE,
@@ -32,8 +32,9 @@ from dulcet.conformance.kit.runner import (
 from dulcet.conformance.kit.session import Selection, put_together
 from dulcet.conformance.kit.verdict import Judgement, Verdict, ending, judge
 from dulcet.conformance.kit.visit import Findings, PreconditionError
-from dulcet.errors import ConfigurationError, DulcetError
+from dulcet.errors import ConfigurationError, DulcetError, PeerUnavailableError
 
+MOST_UNCONNECTED = 3  # cases before any that connected: the command is wrong, and so it would go on
 TITLE_SECONDS = 5.0  # for as much of the A-ASSOCIATE-RQ to come as chooses a case
 _TITLE_AT = slice(10, 26)  # of the A-ASSOCIATE-RQ
 
@@ -77,7 +78,11 @@ async def test_requestor(
     progress: Progress,
     parallel: int,
 ) -> Run:
-    """Play what is selected. Raises ConfigurationError when a port or the command can't be used."""
+    """Play what is selected.
+
+    Raises ConfigurationError when a port or the command can't be used, PeerUnavailableError when the command ends
+    without connecting, from the first case on.
+    """
     run = Run(side="scu", peer="", command_line="", started=datetime.now(UTC))
     clock = trio.current_time()
     cases = [case for case in catalogue.in_order(catalogue.requestor_cases()) if selection.wants(case)]
@@ -114,8 +119,10 @@ class _Runner:
         self.total = total
         self.results: dict[str, CaseResult] = {}
         self.finished = 0
-        self.fault: ConfigurationError | None = None
+        self.fault: DulcetError | None = None
         """Why no case can be played."""
+        self.unconnected: int | None = 0
+        """Cases whose command ended without connecting; None once one has connected."""
 
     async def run(self, cases: Sequence[Case], parallel: int) -> list[CaseResult]:
         playable = []
@@ -164,8 +171,17 @@ class _Runner:
             self.fault = error
             return
         self.results[case.id] = result
+        self._count_unconnected(result)
         if not self._needs_confirmation(case):
             self.done(result)
+
+    def _count_unconnected(self, result: CaseResult) -> None:
+        if result.findings.wires or result.outcome is not None:
+            self.unconnected = None
+        elif self.unconnected is not None and result.judgement.code == "NOT_CONNECTED":
+            self.unconnected += 1
+            if self.unconnected >= MOST_UNCONNECTED:
+                self.fault = PeerUnavailableError(result.judgement.explanation)
 
     async def _again(self, case: Case) -> None:
         """The second run, with more patience."""
@@ -220,6 +236,8 @@ async def _played(
                 else:
                     nursery.start_soon(reception.take, connection.stream, connection.octets)
                 outcome = await case.play(reception)
+            except NotConnectedError as error:
+                judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_CONNECTED", str(error))
             except PreconditionError as error:
                 judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
             except ConfigurationError as error:

@@ -45,6 +45,7 @@ CODES = {
     "CLOSED_SILENTLY(RST)": "the connection was reset; an A-ABORT on its way may have been lost",
     "HANG": "nothing came, and the connection stayed open",
     "MALFORMED_PDU": "what came is not a PDU of PS3.8 9.3",
+    "NOT_CONNECTED": "the product's command ended, and the product had not connected",
     "NOT_REPRODUCED": "a second run ended otherwise than the first",
     "PRECONDITION": "the state that the case starts from was not reached",
     "REFUSED_VALID": "what the standard allows was refused",
