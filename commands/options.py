@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from dulcet.escape import quote
 from dulcet.station.book.nodes import DEFAULT_AE_TITLE as DEFAULT_AE_TITLE
 from dulcet.station.book.nodes import ae_title as ae_title
 
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+
+
+class _FileOfKind(click.Path):
+    """A file whose name says what is written to it: another name is wrong use, before the work."""
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self._suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        if not str(value).lower().endswith(self._suffixes):
+            names = " or ".join(self._suffixes)
+            self.fail(f"{quote(str(value))!r} is no name for it: it has to end in {names}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+REPORT = _FileOfKind(".csv", ".json")
+PNG = _FileOfKind(".png")
 
 
 def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dulcet.commands.options import FILE
+from dulcet.commands.options import REPORT
 from dulcet.commands.queue_jobs import JobWord, one_job, the_queue
 from dulcet.escape import quote
 from dulcet.station.figures import duration
@@ -31,7 +31,7 @@ MAX_REASON_CHARACTERS = 300
 )
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="N", help="Objects shown.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="ID", help="Those behind this one: the next page.")
-@click.option("--report", "report_file", type=FILE, metavar="FILE", help="Write every object (.csv or .json).")
+@click.option("--report", "report_file", type=REPORT, metavar="FILE", help="Write every object (.csv or .json).")
 @click.option("--exit-code", "as_exit_code", is_flag=True, help="End with the job's exit code, once it is over.")
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines: the job, then its objects.")
 def show(

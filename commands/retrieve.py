@@ -11,7 +11,7 @@ import trio
 
 from dulcet.commands.completion import PEER
 from dulcet.commands.options import (
-    FILE,
+    REPORT,
     conversation_options,
     identity_options,
     peer_options,
@@ -93,7 +93,7 @@ _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "images": Level.IMAGE
 )
 @storage_options
 @click.option(
-    "--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each instance (.csv or .json)."
+    "--report", "report_file", type=REPORT, metavar="FILE", help="Write what became of each instance (.csv or .json)."
 )
 @queue_options
 @model_options

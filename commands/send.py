@@ -13,7 +13,7 @@ import trio
 from dulcet.commands import conversation
 from dulcet.commands.completion import PEER_THEN_FILES
 from dulcet.commands.options import (
-    FILE,
+    REPORT,
     conversation_options,
     identity_options,
     peer_options,
@@ -64,7 +64,7 @@ _PROBLEM_CODES = {Problem.NO_INPUT: EXIT_NO_INPUT, Problem.UNREADABLE: EXIT_NO_I
 )
 @click.option("--retries", type=click.IntRange(0), default=2, show_default=True, help="For failures that may pass.")
 @click.option(
-    "--report", "report_file", type=FILE, metavar="FILE", help="Write what became of each file (.csv or .json)."
+    "--report", "report_file", type=REPORT, metavar="FILE", help="Write what became of each file (.csv or .json)."
 )
 @bandwidth_option
 @queue_options

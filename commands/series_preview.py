@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dulcet.commands.options import FILE, is_given
+from dulcet.commands.options import FILE, PNG, is_given
 from dulcet.errors import ConfigurationError, NoInputError
 from dulcet.escape import legible, quote
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
@@ -46,7 +46,7 @@ class _WindowType(click.ParamType[Window]):
 @click.option(
     "--directory", type=FILE, default=Path("received"), show_default=True, metavar="DIR", help="Where objects went."
 )
-@click.option("--output", type=FILE, metavar="FILE.png", help="Write the sheet as a PNG file.")
+@click.option("--output", type=PNG, metavar="FILE.png", help="Write the sheet as a PNG file.")
 @click.option("--terminal", is_flag=True, help="Show it in the terminal. [default: without --output]")
 @click.option("--frame", type=click.IntRange(1), metavar="N", help="This frame of multi-frame objects.")
 @click.option("--window", type=_WindowType(), metavar="C/W", help="Window center and width, for grey images.")
@@ -113,6 +113,8 @@ class _PreviewJob:
     pictures: int = 0
     problems: int = 0
     failures: int = 0
+    without_pixels: dict[str, list[str]] = field(default_factory=dict)
+    """Those that are no failure, by the reason: they are told together."""
 
     @property
     def in_terminal(self) -> bool:
@@ -170,13 +172,20 @@ class _PreviewJob:
                 tiles.append(Tile(caption=one.caption, picture=result))
             else:
                 tiles.append(Tile(caption=one.caption, picture=None, words=result.reason))
-                self._tell(result)
+                self._note(result)
+        for reason, names in self.without_pixels.items():
+            others = f", and {len(names) - 1:,} more" if len(names) > 1 else ""
+            click.echo(f"dulcet: {names[0]}{others}: {reason}", err=True)
         return tiles
 
-    def _tell(self, problem: Problem) -> None:
+    def _note(self, problem: Problem) -> None:
         self.problems += 1
         self.failures += problem.is_failure
-        click.echo(f"dulcet: {quote(os.fspath(problem.image.path), 200)}: {problem.reason}", err=True)
+        name = quote(os.fspath(problem.image.path), 200)
+        if problem.is_failure:
+            click.echo(f"dulcet: {name}: {problem.reason}", err=True)
+        else:
+            self.without_pixels.setdefault(problem.reason, []).append(name)
 
     def _heading(self, objects: Sequence[SeriesObject], chosen: Sequence[Chosen]) -> list[str]:
         heading = [_count(objects, chosen)]

@@ -16,11 +16,18 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
-from dulcet.dimse.transfer_syntaxes import TRANSFER_SYNTAXES, TransferSyntax
+from dulcet.dimse.transfer_syntaxes import (
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TRANSFER_SYNTAXES,
+    TransferSyntax,
+)
 from dulcet.dimse.uids import name_of
-from dulcet.errors import NotDICOMError
+from dulcet.errors import DecodeError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.services.part10 import Part10Header, read_header
+from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.services.value_representations import UNDEFINED_LENGTH
 from dulcet.station.preview.picture import ProblemKind
 
@@ -87,13 +94,21 @@ def _inflated(file: BinaryIO) -> bytes:
 
 
 def _before_pixels(source: BinaryIO, syntax: TransferSyntax, header: Part10Header) -> DICOMFile:
-    data_set = read_dataset(source, not syntax.explicit_vr, syntax.little_endian, stop_when=_is_pixel_data)
+    start = source.tell()
+    try:
+        data_set = read_dataset(source, not syntax.explicit_vr, syntax.little_endian, stop_when=_is_pixel_data)
+    except (OSError, EOFError, struct.error):
+        _check_whole(source, start, is_implicit=not syntax.explicit_vr, little_endian=syntax.little_endian)
+        raise
+    is_implicit, _ = data_set.original_encoding  # which some files have where their transfer syntax says otherwise
     order = "<" if syntax.little_endian else ">"
     head = source.read(8)
     if len(head) < 8:
+        _check_whole(source, start, is_implicit=bool(is_implicit), little_endian=syntax.little_endian)
+        if "Rows" in data_set and "PixelDataProviderURL" not in data_set:
+            raise UnshowableError("its pixels are missing, though it has rows of them: it is cut short")
         what = name_of(header.sop_class_uid) or f"an object of class {quote(header.sop_class_uid) or 'unknown'}"
         raise UnshowableError(f"it has no pixels: {what}", ProblemKind.NO_PIXELS)
-    is_implicit, _ = data_set.original_encoding  # which some files have where their transfer syntax says otherwise
     if not is_implicit:
         group, element, vr = struct.unpack(f"{order}HH2s", head[:6])
         length = struct.unpack(f"{order}I", source.read(4).ljust(4, b"\0"))[0]  # OB, OW, OF, OD: PS3.5 7.1.2
@@ -108,6 +123,22 @@ def _before_pixels(source: BinaryIO, syntax: TransferSyntax, header: Part10Heade
         pixel_vr=vr.decode("latin-1"),
         pixel_octets=None if length == UNDEFINED_LENGTH else length,
     )
+
+
+def _check_whole(source: BinaryIO, start: int, *, is_implicit: bool, little_endian: bool) -> None:
+    """Without pixels only if there never were any: UnshowableError when the data set ends before its end."""
+    plain = EXPLICIT_VR_LITTLE_ENDIAN if little_endian else EXPLICIT_VR_BIG_ENDIAN
+    walk = DataSetWalk(IMPLICIT_VR_LITTLE_ENDIAN if is_implicit else plain)
+    source.seek(start)
+    try:
+        while piece := source.read(_PIECE_OCTETS):
+            walk.feed(piece)
+    except DecodeError as error:
+        raise UnshowableError(f"it is damaged: {error}") from error
+    try:
+        walk.finish()
+    except DecodeError as error:
+        raise UnshowableError(f"it is cut short: {error}") from error
 
 
 def _is_pixel_data(tag: BaseTag, vr: str | None, length: int) -> bool:

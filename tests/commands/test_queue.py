@@ -279,6 +279,16 @@ def test_one_job(queue, store, add, end):
     assert queue("show", 1, "--limit", 0, "--exit-code").code == 1
 
 
+@pytest.mark.parametrize(
+    "words", [("send", PEER, "x"), ("retrieve", PEER, "--study", "1.2"), ("queue", "show", "1")], ids=" ".join
+)
+def test_a_report_has_a_name_that_says_what_it_is(dulcet, tmp_path, words):
+    answer = dulcet(*words, "--report", tmp_path / "x.foo")
+    assert (answer.code, answer.output) == (2, "")
+    assert "it has to end in .csv or .json" in answer.errors.replace("\n", " ")
+    assert not (tmp_path / "x.foo").exists()
+
+
 @pytest.mark.parametrize("name", ["report.csv", "report.json"])
 def test_a_report_of_a_job(queue, add, end, tmp_path, name):
     add(3)

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -61,6 +62,39 @@ def test_an_object_without_pixels_is_no_failure(preview, tmp_path):
     assert answer.code == 0
     assert answer.errors == f"dulcet: {REPORT}: it has no pixels: Basic Text SR Storage\n"
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_many_objects_without_pixels_are_one_line(preview, tmp_path):
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    for number in range(20):
+        shutil.copy(REPORT, folder / f"{number:02}.dcm")
+    answer = preview(folder, "--output", tmp_path / "sheet.png")
+    assert answer.code == 0
+    assert answer.errors == f"dulcet: {folder / '00.dcm'}, and 19 more: it has no pixels: Basic Text SR Storage\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "octets", "reason"),
+    [
+        (REPORT, 2000, "it is cut short: the data set ends in the header of an element"),
+        (CT, 1000, "it is cut short: the data set ends in"),
+        (CT, 6264, "its pixels are missing, though it has rows of them: it is cut short"),
+    ],
+)
+def test_an_object_that_is_cut_short_is_a_failure(preview, tmp_path, source, octets, reason):
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(source.read_bytes()[:octets])
+    answer = preview(path, "--output", tmp_path / "sheet.png")
+    assert answer.code == 1
+    assert answer.errors.startswith(f"dulcet: {path}: {reason}")
+
+
+def test_a_sheet_is_a_png_file_and_no_other(preview, tmp_path):
+    answer = preview(CT, "--output", tmp_path / "sheet.jpg")
+    assert (answer.code, answer.output) == (2, "")
+    assert "it has to end in .png" in answer.errors.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_window_and_a_frame(preview, tmp_path):
