@@ -3,8 +3,11 @@
 One writer at a time, any number of readers (write-ahead log). Everything here is synchronous: it runs in threads.
 """
 
+import fcntl
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,16 +47,8 @@ class SQLiteFile:
         self._readers: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
         try:
-            self._writer = self._connect()
-            try:
-                self._migrate()
-            except sqlite3.DatabaseError as error:
-                self._writer.close()
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._set_aside()
-                self._writer = self._connect()
-                self._migrate()
+            with self._alone():
+                self._writer = self._open()
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"the {what} {path} can't be opened: {error}") from error
 
@@ -66,7 +61,7 @@ class SQLiteFile:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and nobody else writes meanwhile: another thread, or process, waits. ArchiveError."""
-        with self._writing, self._errors("written"), self._all_or_nothing():
+        with self._writing, self._errors("written"), _all_or_nothing(self._writer):
             yield self._writer
 
     @contextmanager
@@ -86,16 +81,6 @@ class SQLiteFile:
         except sqlite3.Error as error:
             raise ArchiveError(f"the {self._what} can't be {done}", detail=str(error)) from error
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._writer.execute("ROLLBACK")
-            raise
-        self._writer.execute("COMMIT")
-
     def _connect_reader(self) -> sqlite3.Connection:
         connection = self._connect()
         for name, path in self._attached.items():
@@ -109,24 +94,63 @@ class SQLiteFile:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        except sqlite3.DatabaseError as error:
+        except BaseException:
             connection.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            self._set_aside()
-            return self._connect()
+            raise
+        return connection
+
+    # Opening --------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process opens it meanwhile: it might find damaged, and set aside, what we have just made anew.
+
+        The lock is the directory's. It is never the file's own: that SQLite has, and it would lose its locks with ours.
+        """
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(OSError):  # a file system that has no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> sqlite3.Connection:
+        inode = self._inode()
+        try:
+            return self._connect_to_todays()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            if inode == self._inode():  # else another process was faster
+                self._set_aside()
+        return self._connect_to_todays()
+
+    def _inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _connect_to_todays(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _set_aside(self) -> None:
-        """Keep a damaged file under another name."""
-        for suffix in ("-wal", "-shm"):
+        """Keep a damaged file, with its log, under another name, for whoever can repair it."""
+        aside = f"{self.path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
+        self.path.with_name(self.path.name + "-shm").unlink(missing_ok=True)
+        for suffix in ("-wal", ""):  # the log first: a new file must not find it
             with suppress(FileNotFoundError):
-                self.path.with_name(self.path.name + suffix).unlink()
-        self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+                self.path.with_name(self.path.name + suffix).replace(self.path.with_name(aside + suffix))
 
-    def _migrate(self) -> None:
-        connection = self._writer
-        with self._all_or_nothing():
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with _all_or_nothing(connection):
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
                 made_anew = sqlite3.DatabaseError if self._may_be_newer else sqlite3.OperationalError
@@ -135,3 +159,15 @@ class SQLiteFile:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
+
+
+@contextmanager
+def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has rolled back already
+            connection.execute("ROLLBACK")
+        raise

@@ -239,7 +239,8 @@ def test_a_damaged_file_is_set_aside_and_made_anew(vault, octets):
     index = Index(vault.directory)
     assert look_through(index, vault) == (1, 0)
     index.close()
-    assert (vault.directory / f"{FILE_NAME}.damaged").read_bytes() == octets
+    (aside,) = vault.directory.glob(f"{FILE_NAME}.damaged-*")
+    assert aside.read_bytes() == octets
 
 
 def test_a_file_of_a_newer_dulcet_is_left_alone(vault):

@@ -1,0 +1,130 @@
+"""A SQLite file of several processes: who opens it damaged, who writes it when the disk is full."""
+
+import errno
+import fcntl
+import os
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from dulcet.errors import ArchiveError, ConfigurationError
+from dulcet.station.archive import sqlite_file
+from dulcet.station.archive.sqlite_file import SQLiteFile
+
+MIGRATIONS = (("CREATE TABLE t (a)",),)
+DAMAGED = b"this is no database, but long enough to be one" * 100
+PATIENCE = 30.0
+
+
+def opened(path, kind=SQLiteFile):
+    return kind(path, MIGRATIONS, what="index", if_newer="use that one")
+
+
+def values(file):
+    with file.reader() as connection:
+        return [value for (value,) in connection.execute("SELECT a FROM t")]
+
+
+def add(file, value):
+    with file.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (?)", (value,))
+
+
+def make_good(path):
+    """What another process makes in its place."""
+    new = path.with_name("new")
+    with closing(opened(new)) as file:
+        add(file, "new")
+    new.replace(path)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "x.sqlite"
+
+
+def test_who_comes_while_another_sets_it_aside_waits_and_takes_the_new_one(path, monkeypatch):
+    path.write_bytes(DAMAGED)
+    waits, flock = threading.Event(), fcntl.flock
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    flock(descriptor, fcntl.LOCK_EX)
+
+    def waited_for(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            waits.set()
+            flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", waited_for)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(opened, path)
+        try:
+            assert waits.wait(PATIENCE)
+            assert path.read_bytes() == DAMAGED
+            make_good(path)
+        finally:
+            os.close(descriptor)
+        with closing(late.result(PATIENCE)) as file:
+            assert values(file) == ["new"]
+    assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_without_locks_what_is_set_aside_is_what_was_found_damaged(path, monkeypatch):
+    def no_locks(*_arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    class Late(SQLiteFile):
+        def _connect(self):
+            try:
+                return super()._connect()
+            except sqlite3.DatabaseError:
+                make_good(path)
+                raise
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    path.write_bytes(DAMAGED)
+    with closing(opened(path, Late)) as file:
+        assert values(file) == ["new"]
+    assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_every_damaged_file_is_kept(path, monkeypatch):
+    stamps = iter(("1", "2"))
+    monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(strftime=lambda _format: next(stamps)))
+    for number in (1, 2):
+        path.write_bytes(DAMAGED + b"%d" % number)
+        opened(path).close()
+    kept = {each.name: each.read_bytes() for each in path.parent.glob("*.damaged-*")}
+    assert kept == {
+        "x.sqlite.damaged-1": DAMAGED + b"1",
+        "x.sqlite.damaged-2": DAMAGED + b"2",
+    }
+
+
+def test_a_file_that_is_damaged_while_it_is_used_is_set_aside_by_nobody(path):
+    """The one who writes has it: a reader that finds it damaged says so, and leaves it where it is."""
+    with closing(opened(path)) as file:
+        file._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        path.write_bytes(DAMAGED)
+        with pytest.raises(ArchiveError, match="the index can't be read"):
+            values(file)
+    assert path.exists()
+    assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_a_full_disk_is_what_is_said_and_what_fits_is_written_later(path):
+    with closing(opened(path)) as file:
+        file._writer.execute("PRAGMA max_page_count = 3")
+        with pytest.raises(ArchiveError) as failure:
+            add(file, bytes(100_000))
+        assert failure.value.detail == "database or disk is full"
+        add(file, 1)
+        assert values(file) == [1]
+
+
+def test_a_directory_that_is_not_there_is_said(path):
+    with pytest.raises(ConfigurationError, match=r"the index .* can't be opened"):
+        opened(path / "x.sqlite")
