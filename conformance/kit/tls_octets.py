@@ -12,9 +12,15 @@ from dulcet.conformance.kit.outcome import Outcome
 SSL_3_0, TLS_1_0, TLS_1_1, TLS_1_2 = 0x0300, 0x0301, 0x0302, 0x0303
 ALERT, HANDSHAKE = 0x15, 0x16
 SERVER_HELLO, SERVER_KEY_EXCHANGE = 2, 12
-WEAK_SUITES = (0x0001, 0x0002, 0x003B, 0x0004, 0x0005, 0x000A, 0xC012, 0x0003, 0x0008, 0x0014)
+WEAK_SUITES = (
+    *(0x0001, 0x0002, 0x003B, 0x0004, 0x0005, 0x000A, 0xC012, 0x0003, 0x0008, 0x0014),
+    *(0xC006, 0xC007, 0xC008),  # for an EC key
+)
 """NULL, RC4, 3DES, EXPORT."""
-COMMON_SUITES = (0xC02F, 0xC030, 0x009E, 0x009F, 0xC013, 0xC014, 0x0033, 0x0039, 0x002F, 0x0035, 0x003C, 0x003D)
+COMMON_SUITES = (
+    *(0xC02F, 0xC030, 0x009E, 0x009F, 0xC013, 0xC014, 0x0033, 0x0039, 0x002F, 0x0035, 0x003C, 0x003D),
+    *(0xC02B, 0xC02C, 0xC023, 0xC024, 0xC009, 0xC00A),  # for an EC key
+)
 DHE_SUITES = (0x009E, 0x009F, 0x0033, 0x0039, 0x0067, 0x006B)
 ECDHE_SUITES = (0xC02F, 0xC030, 0xC013, 0xC014, 0xC02B, 0xC02C)
 SECP192R1, SECP256R1, X25519 = 19, 23, 29
@@ -87,6 +93,18 @@ def answer_to_hello(octets: bytes, ended: bool) -> Outcome:
         if kind == SERVER_HELLO:
             return Outcome("SERVER-HELLO", (int.from_bytes(body[:2], "big"),))
     return Outcome("CLOSE") if ended else Outcome("SILENCE")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a handshake or a connection failed, in words: an alert by its name, an end without one as such."""
+    error = error.__cause__ or error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the kit does not trust its certificate ({error.verify_message})"
+    if isinstance(error, EOFError | ssl.SSLEOFError):
+        return "the product closed the connection and sent no alert"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
 
 
 class TLSPipe:

@@ -85,6 +85,25 @@ def test_our_server_over_tls(our_server, tmp_path):
     assert_nothing_is_wrong(conform(arguments, tmp_path), 230)
 
 
+@pytest.mark.parametrize("kind", [trustme.KeyType.ECDSA, trustme.KeyType.RSA], ids=["EC", "RSA"])
+def test_the_key_of_the_certificate_chooses_among_the_suites(kind, our_server, tmp_path):
+    """An EC key can't serve an RSA suite: nobody is to blame for that."""
+    authority, certificate = tmp_path / "authority.pem", tmp_path / "certificate.pem"
+    issuer = trustme.CA(key_type=kind)
+    issuer.cert_pem.write_to_path(str(authority))
+    issuer.issue_cert("localhost", LOOPBACK, key_type=kind).private_key_and_cert_chain_pem.write_to_path(
+        str(certificate)
+    )
+    server = our_server("--tls-cert", str(certificate), "--tls-anonymous")
+    chosen = [word for group in ("tls.cipher", "tls.version", "tls.dh", "tls.ecdhe") for word in ("--case", group)]
+    arguments = ["scp", str(server), *chosen, "--tls", "--tls-ca", str(authority), "--tls-name", "localhost"]
+    cases = conform(arguments, tmp_path)
+    assert {case_id: case["verdict"] for case_id, case in cases.items()} == dict.fromkeys(cases, "PASS")
+    assert len(cases) == 10
+    refused = [case["observed"] for case in cases.values() if case["outcome"] == "REFUSED"]
+    assert all(observed.partition("failed: ")[2] for observed in refused)
+
+
 def test_a_long_query_is_cancelled(our_server, tmp_path):
     """With so many matches the C-CANCEL comes in the middle."""
     files = tmp_path / "files"

@@ -26,6 +26,7 @@ from dulcet.conformance.kit.tls_octets import (
     answer_to_hello,
     client_hello,
     handshake_messages,
+    reason_of,
 )
 from dulcet.conformance.kit.visit import PreconditionError, Visit
 from dulcet.errors import PeerUnavailableError
@@ -97,7 +98,7 @@ async def _asked(visit: Visit, context: ssl.SSLContext) -> Outcome:
     try:
         await pipe.handshake()
     except _FAILED as error:
-        return Outcome("REFUSED", (), f"the handshake failed: {error}")
+        return Outcome("REFUSED", (), f"the handshake failed: {reason_of(error)}")
     return await _first_answer(pipe, visit.product.request().encode())
 
 
@@ -122,7 +123,7 @@ async def _first_answer(pipe: TLSPipe, octets: bytes, *, corrupt: bool = False) 
             await pipe.send(octets, corrupt=corrupt)
             answer = await pipe.receive()
         except ssl.SSLError as error:
-            return Outcome("ALERT", (), str(error))
+            return Outcome("ALERT", (), reason_of(error))
         except (EOFError, OSError, trio.BrokenResourceError):
             return Outcome("CLOSE")
         return Outcome(_KINDS.get(answer[0], "OTHER") if answer else "CLOSE")
@@ -185,22 +186,25 @@ async def _highest(visit: Visit) -> Outcome:
     try:
         await pipe.handshake()
     except _FAILED as error:
-        return Outcome("REFUSED", (), f"the handshake failed: {error}")
+        return Outcome("REFUSED", (), f"the handshake failed: {reason_of(error)}")
     return Outcome("TLS-THIRTEEN" if pipe.version == "TLSv1.3" else "OLDER", (), pipe.version or "")
 
 
 _REFUSED = ("ALERT", "CLOSE")
 _OLD = "Versions of TLS before 1.2 are refused."
 _SUITES = ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384")
+_FOR_AN_EC_KEY = {name: name.replace("RSA", "ECDSA") for name in _SUITES}
 _DHE_SUITES = ("DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES256-GCM-SHA384")
 
 
 def _suites(names: tuple[str, ...], requirement: str, allowed: str, tolerated: tuple[str, ...] = (),
             note: str = "") -> tuple[Case, ...]:  # fmt: skip
+    """The product's key decides between a suite and its twin, so both are offered."""
+    offers = {name: [name, _FOR_AN_EC_KEY[name]] if name in _FOR_AN_EC_KEY else [name] for name in names}
     return tuple(
-        _case(f"cipher.{name.lower().rpartition('-')[0]}", f"TLS 1.2 with {name} only", requirement, C,
-              _with_context(_suite(name)), (allowed,), tolerated=tolerated, note=note)
-        for name in names
+        _case(f"cipher.{name.lower().rpartition('-')[0]}", f"TLS 1.2 with {' and '.join(offered)} only", requirement, C,
+              _with_context(_suite(":".join(offered))), (allowed,), tolerated=tolerated, note=note)
+        for name, offered in offers.items()
     )  # fmt: skip
 
 
@@ -214,7 +218,7 @@ HANDSHAKES = (
     _case("cipher.null-rc4-3des-export", "only NULL, RC4, 3DES and EXPORT cipher suites", "Weak suites are refused.", Q,
           _hello(TLS_1_2, WEAK_SUITES), _REFUSED),
     *_suites(_SUITES, "The cipher suites that RFC 9325 4.2 recommends are accepted.", "AC",
-             note="A product with an ECDSA certificate can't accept RSA suites."),
+             note="The key of the product's certificate, RSA or EC, says which of the two it can accept."),
     *_suites(_DHE_SUITES, "TLS 1.2 with finite-field DHE is not negotiated (RFC 9325 4.1).", "REFUSED", ("AC",),
              "B.13 permits DHE from 2048 bits on, and B.10 of the text of 2020 demands these suites: see tls.dh.1024."),
     _case("dh.1024", "TLS 1.2 with DHE suites only", "A DHE key exchange has at least 2048 bits.", Q, _weak_dhe,
