@@ -89,7 +89,8 @@ def node_of(word: str) -> Node | None:
 
 def explain(error: DulcetError, peer: Peer) -> None:
     """The error and what to do about it, on standard error."""
-    is_named = not isinstance(peer, NamedPeer) or str(peer) in str(error)
+    names = [str(peer)] if isinstance(peer, NamedPeer) else [str(peer).partition("@")[2], f"{peer.host}:{peer.port}"]
+    is_named = any(name in str(error) for name in names)  # of several peers each line has to say whose it is
     click.echo(f"dulcet: {error}" if is_named else f"dulcet: {peer}: {error}", err=True)
     for line in advice(error, peer):
         click.echo(f"  {line}", err=True)

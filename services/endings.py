@@ -22,7 +22,25 @@ def provider_aborted(cause: DecodeError | None) -> AssociationError:
     """A-P-ABORT indication: the connection was lost, or we aborted because of `cause`."""
     if cause is None:
         return ConnectionLostError("the connection was lost")
-    return PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}")
+    return PeerProtocolError(f"the peer broke the protocol, so the association was aborted: {cause}{_else(cause)}")
+
+
+_OTHER_PROTOCOLS = {
+    **dict.fromkeys(b"H<", "it answers in HTTP, so that is a web server"),
+    **dict.fromkeys(b"GP", "it asks in HTTP, as a browser does"),
+    ord("S"): "it speaks SSH",
+    0x15: "it speaks TLS (--tls)",  # an alert, RFC 8446 5.1
+    0x16: "it speaks TLS (--tls)",  # a handshake
+}
+"""By the first octet, which is no PDU type."""
+
+
+def _else(cause: DecodeError) -> str:
+    """What speaks there instead of DICOM, if its first octet tells."""
+    if cause.field != "pdu_type":
+        return ""
+    found = (what for octet, what in _OTHER_PROTOCOLS.items() if cause.explanation.startswith(f"type {octet:02X}H "))
+    return "".join(f"; {what}" for what in found)
 
 
 def no_association(rejection: AAssociateRJ | None, *, is_aborted: bool) -> AssociationError:

@@ -118,7 +118,8 @@ async def _establish(
         response = await association.association_pdu()
     except ConnectionLostError as error:
         if peer.tls is None:
-            raise
+            what = "closed the connection before it answered: it may speak TLS only (--tls), or not admit our address"
+            raise ConnectionLostError(f"{peer} {what}") from error
         what = "closed the connection right after the TLS handshake: most often it wants a client certificate"
         raise TLSError(f"{peer} {what}") from error
     if isinstance(response, AAssociateRJ):

@@ -3,8 +3,10 @@
 from dulcet.errors import (
     AssociationAbortedError,
     AssociationRejectedError,
+    ConnectionLostError,
     DulcetError,
     NoAcceptedContextError,
+    PeerProtocolError,
     PeerTimeoutError,
     PeerUnavailableError,
     TLSError,
@@ -39,6 +41,10 @@ def advice(error: DulcetError, peer: Peer) -> list[str]:
             return ["Products abort for a wrong AE title, too: check both titles with the peer's administrator."]
         case PeerTimeoutError():
             return ["Something accepts connections there but does not answer as DICOM does; --timeout waits longer."]
+        case ConnectionLostError():
+            return ["The log of the program there usually says why it closed the connection."]
+        case PeerProtocolError():
+            return ["Is the port right? If it is DICOM that listens there, `dulcet tap` shows all that is said."]
         case _:
             return []
 

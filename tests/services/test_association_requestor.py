@@ -230,9 +230,31 @@ async def test_the_end_of_the_connection_in_sta5(network, autojump_clock):
         await peer.pdu()
 
     network.script = script
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(ConnectionLostError) as caught:
         async with associate(network.peer, CONTEXTS):
             raise AssertionError("there is no association")
+    assert str(caught.value) == (
+        "DULCET@pacs.example:11112 closed the connection before it answered: "
+        "it may speak TLS only (--tls), or not admit our address"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        (b"HTTP/1.1 400 Bad Request", "type 48H is not a PDU type; it answers in HTTP, so that is a web server"),
+        (b"<!DOCTYPE HTML>", "type 3CH is not a PDU type; it answers in HTTP, so that is a web server"),
+        (b"SSH-2.0-OpenSSH", "type 53H is not a PDU type; it speaks SSH"),
+        (bytes.fromhex("15 0303 0002 0246"), "type 15H is not a PDU type; it speaks TLS (--tls)"),
+        (b"\x55", "type 55H is not a PDU type"),
+    ],
+)
+async def test_what_speaks_there_instead_of_dicom(network, said, what, autojump_clock):
+    network.script = answers(said)
+    with pytest.raises(PeerProtocolError) as caught:
+        async with associate(network.peer, CONTEXTS):
+            raise AssertionError("there is no association")
+    assert str(caught.value).endswith(what)
 
 
 @pytest.mark.parametrize("patience", [0.0, 5.0])

@@ -160,7 +160,7 @@ async def close(peer):
     [
         (reject, "called-AE-title-not-recognized", "DULCET rejected us: called-AE-title-not-recognized"),
         (say_nothing, "did not answer in time", f"{AT} did not answer in time"),
-        (close, "the connection was lost", f"{AT} closed the connection"),
+        (close, "closed the connection before it answered", f"{AT} closed the connection"),
     ],
 )
 async def test_a_destination_that_wants_no_association(
