@@ -182,12 +182,17 @@ def scu(**options: Any) -> int:
 
 
 def _invitation(declaration: Declaration, options: dict[str, Any]) -> Invitation:
-    commands = {}
+    commands: dict[str, str] = {}
     does = list(options["does"] or declaration.does)
+    usual = (does or ["echo"])[0]
     for text in options["commands"] or ([declaration.exec] if declaration.exec else []):
         activity, equals, command = text.partition("=")
         if not equals or activity not in ACTIVITIES:
-            activity, command = (does or ["echo"])[0], text
+            activity, command = usual, text
+        if activity in commands:
+            raise click.UsageError(
+                f"two commands do {activity}: {commands[activity]!r} and {command!r}; say DOES=COMMAND"
+            )
         commands[activity] = command
         if activity not in does:
             does.append(activity)

@@ -10,12 +10,14 @@ from xml.etree import ElementTree
 import pytest
 
 from dulcet.cli import run as dulcet
+from dulcet.commands import conform
 from dulcet.conformance.kit import document, report_terminal
 from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.case import Case, Level, Role
-from dulcet.conformance.kit.configuration import read_declaration, read_waivers
+from dulcet.conformance.kit.configuration import Declaration, read_declaration, read_waivers
 from dulcet.conformance.kit.exchange import Kind, Wire
 from dulcet.conformance.kit.outcome import Outcome
+from dulcet.conformance.kit.reception import Invitation
 from dulcet.conformance.kit.report_html import to_html
 from dulcet.conformance.kit.report_junit import to_junit
 from dulcet.conformance.kit.report_markdown import to_markdown
@@ -281,12 +283,34 @@ def test_waivers_have_reasons(tmp_path):
         (["conform", "scu", "--exec", "nonexistent-program {host}"], 2),
         (["conform", "scu", "--exec", "true '{host}"], 2),
         (["conform", "scu", "--exec", ""], 2),
+        (["conform", "scu", "--exec", "true", "--exec", "echo=true {port}"], 2),
         (["conform", "report", "/nonexistent.json"], 66),
     ],
 )
 def test_the_exit_code_tells(arguments, code, capsys):
     assert dulcet(arguments) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def invitation(*words: str) -> Invitation:
+    """What the command line makes of these options of `conform scu`."""
+    options = conform.scu.make_context("scu", list(words)).params
+    return conform._invitation(Declaration(), options)
+
+
+def test_a_command_without_does_is_the_first_activity_whatever_stood_before_it():
+    made = invitation("--exec", "store=true {host}", "--exec", "true {port}")
+    assert made.commands == {"store": "true {host}", "echo": "true {port}"}
+    assert made.does == ("store", "echo")
+    assert invitation("--does", "find", "--exec", "get=true", "--exec", "false").commands == {
+        "get": "true",
+        "find": "false",
+    }
+
+
+def test_two_commands_for_one_activity_are_refused(capsys):
+    assert dulcet(["conform", "scu", "--exec", "store=true", "--exec", "true", "--exec", "false"]) == 2
+    assert "two commands do echo: 'true' and 'false'; say DOES=COMMAND" in capsys.readouterr().err
 
 
 def test_a_name_that_is_none_gets_the_nearest(capsys):
