@@ -7,6 +7,7 @@ import click
 
 from dulcet.commands.options import FILE
 from dulcet.errors import ArchiveError, ConfigurationError, NoInputError
+from dulcet.station.figures import plural
 
 EXIT_PARTLY_FAILED = 1
 
@@ -25,6 +26,7 @@ def index(directory: Path, rebuild: bool, as_json: bool, quiet: bool) -> int:
     from dulcet.station.archive.folder_store import FolderStore
     from dulcet.station.archive.index import Index
     from dulcet.station.archive.upkeep import bring_up_to_date
+    from dulcet.station.vault.other_layout import count_strangers
 
     if not directory.is_dir():
         raise NoInputError(f"there is no directory {directory}")
@@ -42,12 +44,20 @@ def index(directory: Path, rebuild: bool, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps({"v": 1, "changed": changes.changed, "gone": changes.gone, **counts}))
     elif not quiet:
         click.echo(
-            f"{counts['instance']:,} objects in {counts['series']:,} series of {counts['study']:,} studies; "
-            f"{changes.changed:,} new or changed, {changes.gone:,} gone."
+            f"{plural(counts['instance'], 'object')} in {plural(counts['series'], 'series', 'series')} of "
+            f"{plural(counts['study'], 'study', 'studies')}; {changes.changed:,} new or changed, {changes.gone:,} gone."
         )
+    if not quiet and (strangers := count_strangers(directory)):
+        click.echo(f"dulcet: {_not_ours(strangers, directory)}", err=True)
     for name, reason in unreadable:
         click.echo(f"dulcet: {store.place(name)}: {reason}", err=True)
     return EXIT_PARTLY_FAILED if unreadable else 0
+
+
+def _not_ours(count: int, directory: Path) -> str:
+    files = "1 file like *.dcm lies" if count == 1 else f"{count:,} files like *.dcm lie"
+    how = f"`dulcet serve` names and places its objects itself, and takes others with `dulcet send PEER {directory}`"
+    return f"{files} in {directory} in another layout, so the index does not have them: {how}"
 
 
 def unusable(directory: Path, error: ArchiveError | OSError) -> ConfigurationError:

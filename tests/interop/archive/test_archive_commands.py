@@ -90,6 +90,20 @@ def test_what_cannot_be_done_is_said_in_a_sentence(dulcet, tmp_path, arguments, 
     assert "Traceback" not in done.stderr
 
 
+def test_files_in_another_layout_are_told_of(dulcet, tmp_path, small_vault):
+    """They are in no index, and "0 objects" alone looks as if there were none."""
+    for number, path in enumerate(sorted(small_vault.rglob("*.dcm"))[:3]):
+        folder = tmp_path / "flat" / ("." if number else "study/series")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / f"IM{number}.DCM")
+    done = dulcet("index", tmp_path / "flat")
+    assert (done.returncode, done.stdout.partition(";")[0]) == (0, "0 objects in 0 series of 0 studies")
+    assert f"dulcet: 3 files like *.dcm lie in {tmp_path / 'flat'} in another layout" in done.stderr
+    assert "dulcet send PEER" in done.stderr
+    assert dulcet("index", tmp_path / "flat", "--quiet").stderr == ""
+    assert dulcet("index", small_vault).stderr == ""
+
+
 def test_what_is_sent_is_found_committed_and_still_there_after_a_kill(dulcet, tmp_path, small_vault):
     """The whole way: send, find, commit; then the process is killed, and the next one knows all of it."""
     objects, stored = sorted(small_vault.rglob("*.dcm")), tmp_path / "stored"
