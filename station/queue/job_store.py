@@ -24,13 +24,21 @@ from dulcet.station.queue.jobs import (
 )
 
 LEASE_SECONDS = 30.0  # a worker that is silent for so long is taken for dead
+LONGEST_LEASE_SECONDS = 10 * LEASE_SECONDS  # longer ones are cut
+LONGEST_WAIT_SECONDS = 3660.0  # a minute more than any pause of `backoff.POLICIES`
 MAX_EVENTS = 2_000  # of a job's log; the oldest go first
+
+
+def has_come(at: float, now: float) -> bool:
+    """Whether a time to wait for is over. One that no pause reaches was said by a clock that was set back since."""
+    return at <= now or at > now + LONGEST_WAIT_SECONDS
 
 
 class JobStore(Protocol):
     """Keeps jobs. Any number of processes may use one at once.
 
     A worker's name has to be new for each claim, so that a job that comes back to the same process is told apart.
+    A clock that is set back holds nothing up: see `claim` and `has_come`.
     """
 
     # Ordering -------------------------------------------------------------------------------------------------------
@@ -78,7 +86,8 @@ class JobStore(Protocol):
         """Take the due job of highest priority, among these the oldest; RUNNING from now on. None when none is due.
 
         Due: QUEUED, WAITING and its time has come, or RUNNING and its lease is over; and it is within its hours, the
-        queue is not held, and fewer than `per_peer` jobs with the same peer are running.
+        queue is not held, and fewer than `per_peer` jobs with the same peer are running. A lease that ends later than
+        LONGEST_LEASE_SECONDS from now, for the clock was set back, ends in LEASE_SECONDS unless it is renewed.
         """
 
     def renew(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dulcet.services.querying.query_models import Level
+from dulcet.station.queue.job_store import has_come
 from dulcet.station.queue.jobs import InstanceState, JobInstance, NewInstance
 from dulcet.station.retrieval.targets import Target, still_to_ask
 
@@ -98,12 +99,12 @@ class Rows:
 
     def due(self, now: float) -> list[str]:
         """The instances that may be asked for now."""
-        return [uid for uid, row in self.pending.items() if row.not_before <= now]
+        return [uid for uid, row in self.pending.items() if has_come(row.not_before, now)]
 
     def to_ask(self, now: float) -> list[Target]:
         """What to ask for, of what is due now."""
         wanted = frozenset(self.due(now))
-        targets = [target for target, row in self.unlisted.values() if row.not_before <= now]
+        targets = [target for target, row in self.unlisted.values() if has_come(row.not_before, now)]
         for group in self._groups.values():
             if not wanted.isdisjoint(group.series_of):
                 targets += still_to_ask(group.target(), wanted)

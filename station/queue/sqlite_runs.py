@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from dulcet.errors import LeaseLostError
 from dulcet.station.queue.hours import is_within
-from dulcet.station.queue.job_store import LEASE_SECONDS
+from dulcet.station.queue.job_store import LEASE_SECONDS, LONGEST_LEASE_SECONDS, LONGEST_WAIT_SECONDS
 from dulcet.station.queue.jobs import (
     InstanceResult,
     InstanceState,
@@ -24,10 +24,12 @@ from dulcet.station.queue.sqlite_requests import grant, held, say
 _DUE = (
     "SELECT id, priority, peer, hours, state, wish FROM job WHERE state = 'queued' ORDER BY priority DESC, id",
     "SELECT id, priority, peer, hours, state, wish FROM job"
-    " WHERE state = 'waiting' AND not_before <= :now ORDER BY priority DESC, id",
+    " WHERE state = 'waiting' AND (not_before <= :now OR not_before > :far) ORDER BY priority DESC, id",
     "SELECT id, priority, peer, hours, state, wish FROM job"
     " WHERE state = 'running' AND lease_until <= :now ORDER BY priority DESC, id",
 )
+_AHEAD = "SELECT 1 FROM job WHERE state = 'running' AND lease_until > ? LIMIT 1"
+_SET_BACK = "UPDATE job SET lease_until = ? WHERE state = 'running' AND lease_until > ?"
 _CLAIM = (
     "UPDATE job SET state = 'running', worker = ?, lease_until = ?, started_at = ?, wish = NULL, reason = '',"
     f" progress = '{{}}' WHERE id = ? RETURNING {JOB_COLUMNS}"
@@ -51,15 +53,20 @@ class SQLiteRuns:
     def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS, *, per_peer: int = 1) -> Job | None:
         """See `JobStore`. While nothing is due, nothing is written."""
         with self._file.reading() as connection:
-            if self._due(connection, per_peer) is None:
+            farthest = self._now() + LONGEST_LEASE_SECONDS
+            is_ahead = connection.execute(_AHEAD, (farthest,)).fetchone() is not None
+            if not is_ahead and self._due(connection, per_peer) is None:
                 return None
         with self._file.writing() as connection:
+            if is_ahead:  # the clock was set back; whoever has the job and lives renews this
+                connection.execute(_SET_BACK, (self._now() + LEASE_SECONDS, farthest))
             while (due := self._due(connection, per_peer)) is not None:
                 if due["wish"] is not None:  # its worker died before it could hear
                     grant(connection, due["id"], Wish(due["wish"]), self._now())
                     continue
                 now = self._now()
-                row = connection.execute(_CLAIM, (worker, now + lease_seconds, now, due["id"])).fetchone()
+                lease_until = now + min(lease_seconds, LONGEST_LEASE_SECONDS)
+                row = connection.execute(_CLAIM, (worker, lease_until, now, due["id"])).fetchone()
                 return job_of(row)
         return None
 
@@ -73,7 +80,7 @@ class SQLiteRuns:
         found = [
             row
             for statement in _DUE
-            if (row := _first(connection.execute(statement, {"now": now}), busy, now)) is not None
+            if (row := _first(connection.execute(statement, _times(now)), busy, now)) is not None
         ]
         return min(found, key=lambda row: (-row["priority"], row["id"]), default=None)
 
@@ -88,7 +95,8 @@ class SQLiteRuns:
         if progress is not None or lease_until - now < lease_seconds * 2 / 3:
             with self._file.writing() as connection:
                 wish, _ = self._lease(connection, job, worker)
-                connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (now + lease_seconds, job))
+                lease_until = now + min(lease_seconds, LONGEST_LEASE_SECONDS)
+                connection.execute("UPDATE job SET lease_until = ? WHERE id = ?", (lease_until, job))
                 if progress is not None:
                     text = to_json(asdict(progress))
                     connection.execute("UPDATE job SET progress = ? WHERE id = ?", (text, job))
@@ -100,19 +108,22 @@ class SQLiteRuns:
         """See `JobStore`."""
         statement = (
             f"SELECT {INSTANCE_COLUMNS} FROM instance INDEXED BY instance_pending"
-            " WHERE job = ? AND state = 'pending' AND id > ? AND not_before <= ? ORDER BY id LIMIT ?"
+            " WHERE job = :job AND state = 'pending' AND id > :after AND (not_before <= :now OR not_before > :far)"
+            " ORDER BY id LIMIT :limit"
         )
         with self._file.reading() as connection:
-            cursor = connection.execute(statement, (job, after, self._now(), limit))
+            values = {"job": job, "after": after, "limit": limit, **_times(self._now())}
+            cursor = connection.execute(statement, values)
             return [instance_of(tuple(row), InstanceState.PENDING, "") for row in cursor]
 
     def next_due(self, job: int) -> float | None:
         """See `JobStore`."""
         statement = (
-            "SELECT min(not_before) FROM instance INDEXED BY instance_pending WHERE job = ? AND state = 'pending'"
+            "SELECT min(CASE WHEN not_before > :far THEN 0 ELSE not_before END) FROM instance"
+            " INDEXED BY instance_pending WHERE job = :job AND state = 'pending'"
         )
         with self._file.reading() as connection:
-            at = connection.execute(statement, (job,)).fetchone()[0]
+            at = connection.execute(statement, {"job": job, **_times(self._now())}).fetchone()[0]
         return None if at is None else float(at)
 
     def record(self, job: int, worker: str, results: Sequence[InstanceResult], lines: Sequence[str] = ()) -> None:
@@ -201,6 +212,11 @@ class SQLiteRuns:
         if row is None:
             raise LeaseLostError(f"job {job} was taken from this worker, which had not been heard of for too long")
         return row["wish"], row["lease_until"]
+
+
+def _times(now: float) -> dict[str, float]:
+    """For what `has_come` says, in SQL."""
+    return {"now": now, "far": now + LONGEST_WAIT_SECONDS}
 
 
 def _first(rows: Iterator[sqlite3.Row], busy: set[str], now: float) -> sqlite3.Row | None:

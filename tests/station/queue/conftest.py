@@ -6,7 +6,7 @@ import pytest
 
 from dulcet.errors import LeaseLostError, NoSuchJobError, WrongStateError
 from dulcet.station.queue.hours import is_within
-from dulcet.station.queue.job_store import LEASE_SECONDS, MAX_EVENTS
+from dulcet.station.queue.job_store import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_EVENTS, has_come
 from dulcet.station.queue.jobs import (
     Counts,
     InstanceState,
@@ -155,6 +155,9 @@ class MemoryJobStore:
 
     def claim(self, worker, lease_seconds=LEASE_SECONDS, *, per_peer=1):
         now = self._now()
+        for row in self._rows.values():
+            if row.job.state is S.RUNNING and row.job.lease_until > now + LONGEST_LEASE_SECONDS:
+                self._put(row, lease_until=now + LEASE_SECONDS)
         if self._is_held:
             return None
         for row in self._rows.values():
@@ -165,7 +168,10 @@ class MemoryJobStore:
         def is_due(job):
             is_lost = job.state is S.RUNNING and job.lease_until <= now
             busy = sum(other.order.peer == job.order.peer for other in live)
-            return (is_lost or self._awaits(job, now)) and busy < per_peer and is_within(job.order.hours, now)
+            may_wait = job.state is S.WAITING and has_come(job.not_before, now)
+            return (
+                (is_lost or may_wait or self._awaits(job, now)) and busy < per_peer and is_within(job.order.hours, now)
+            )
 
         due = [row for row in self._rows.values() if is_due(row.job)]
         if not due:
@@ -175,7 +181,7 @@ class MemoryJobStore:
             row,
             state=S.RUNNING,
             worker=worker,
-            lease_until=now + lease_seconds,
+            lease_until=now + min(lease_seconds, LONGEST_LEASE_SECONDS),
             started_at=now,
             wish=None,
             reason="",
@@ -191,15 +197,18 @@ class MemoryJobStore:
 
     def renew(self, job, worker, lease_seconds=LEASE_SECONDS, progress=None):
         row = self._leased(job, worker)
-        self._put(row, lease_until=self._now() + lease_seconds, progress=progress or row.job.progress)
+        lease_until = self._now() + min(lease_seconds, LONGEST_LEASE_SECONDS)
+        self._put(row, lease_until=lease_until, progress=progress or row.job.progress)
         return row.job.wish or (Wish.HOLD if self._is_held else None)
 
     def due_instances(self, job, after=0, limit=1000):
         pending = self._pending(job)
-        return [one for one in pending if one.id > after and one.not_before <= self._now()][:limit]
+        return [one for one in pending if one.id > after and has_come(one.not_before, self._now())][:limit]
 
     def next_due(self, job):
-        return min((one.not_before for one in self._pending(job)), default=None)
+        now = self._now()
+        times = [one.not_before for one in self._pending(job)]
+        return min((0.0 if at > now and has_come(at, now) else at for at in times), default=None)
 
     def _pending(self, job):
         return [one for one in self._rows[job].instances.values() if one.state is IS.PENDING]

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from dulcet.errors import LeaseLostError, NoSuchJobError, WrongStateError
-from dulcet.station.queue.job_store import LEASE_SECONDS, MAX_EVENTS
+from dulcet.station.queue.backoff import POLICIES
+from dulcet.station.queue.job_store import LEASE_SECONDS, LONGEST_LEASE_SECONDS, LONGEST_WAIT_SECONDS, MAX_EVENTS
 from dulcet.station.queue.jobs import (
     InstanceResult,
     InstanceState,
@@ -191,6 +192,75 @@ def test_renewing_keeps_the_job(store, order, files, clock):
         store.renew(job, "a", 30)
     assert store.claim("b") is None
     assert store.job(job).lease_until > clock.now
+
+
+YEAR = 365 * 24 * 3600.0
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_dead_workers_job_is_taken_when_the_clock_was_set_back(store, order, files, clock, is_held):
+    """The machine came up a year ahead, and is put right when the worker is gone."""
+    job = store.add(order(), files(1))
+    store.claim("a")
+    clock.pass_(-YEAR)
+    store.hold(is_held)
+    assert store.claim("b") is None
+    assert store.job(job).lease_until == clock.now + LEASE_SECONDS
+    store.hold(False)
+    clock.pass_(LEASE_SECONDS - 1)
+    assert store.claim("c") is None
+    clock.pass_(1)
+    assert store.claim("d").id == job
+    with pytest.raises(LeaseLostError):
+        store.renew(job, "a")
+
+
+def test_a_living_worker_keeps_its_job_when_the_clock_is_set_back(store, order, files, clock):
+    job = store.add(order(), files(1))
+    store.claim("a")
+    clock.pass_(-YEAR)
+    for _ in range(200):
+        assert store.claim("b") is None
+        clock.pass_(0.5)
+        store.renew(job, "a")
+    assert store.job(job).worker == "a"
+    clock.pass_(LEASE_SECONDS)
+    assert store.claim("b").id == job
+
+
+@pytest.mark.parametrize("how", ["claim", "renew"])
+def test_no_lease_is_longer_than_the_longest(store, order, files, clock, how):
+    """Else it could not be told from one that a clock that was ahead has given."""
+    job = store.add(order(), files(1))
+    store.claim("a", 1e9 if how == "claim" else 1)
+    if how == "renew":
+        store.renew(job, "a", 1e9)
+    assert store.job(job).lease_until == clock.now + LONGEST_LEASE_SECONDS
+    assert store.claim("b") is None
+    clock.pass_(LONGEST_LEASE_SECONDS)
+    assert store.claim("b").id == job
+
+
+def test_what_waits_is_due_when_the_clock_was_set_back(store, order, files, clock):
+    job = store.add(order(), files(2))
+    store.claim("a")
+    one, two = ids(store.instances(job))
+    again = clock.now + LONGEST_WAIT_SECONDS
+    store.record(job, "a", [InstanceResult(id=one, state=IS.PENDING, status=0xA700, not_before=again)])
+    store.finish(job, "a", Standing(state=S.WAITING, not_before=again, attempts=1))
+    assert store.claim("b") is None
+    assert ids(store.due_instances(job)) == [two]
+    clock.pass_(-1)
+    assert ids(store.due_instances(job)) == [one, two]
+    assert ids(store.due_instances(job, after=one)) == [two]
+    assert store.next_due(job) == 0
+    assert store.claim("b").id == job
+    store.record(job, "b", done(two))
+    assert store.next_due(job) == 0
+
+
+def test_no_pause_is_taken_for_a_clock_that_was_set_back():
+    assert max(policy.longest_pause for policy in POLICIES.values()) == LONGEST_WAIT_SECONDS - 60
 
 
 def test_progress_is_shown_while_the_job_runs(store, order, files):

@@ -1,6 +1,7 @@
 """From what an archive promised to rows, and from rows to what is still to be asked for."""
 
 from dulcet.services.querying.query_models import Level
+from dulcet.station.queue.job_store import LONGEST_WAIT_SECONDS
 from dulcet.station.queue.jobs import InstanceState, JobInstance
 from dulcet.station.queue.retrieve_rows import Rows, rows_of
 from dulcet.station.retrieval.targets import Target
@@ -80,6 +81,11 @@ def test_what_has_failed_is_not_asked_for_and_neither_is_what_waits():
     (image,) = rows.to_ask(50.0)
     assert image.images == ("1.0.2",)
     assert {uid for each in rows.to_ask(100.0) for uid in each.instances} == {"1.0.1", "1.0.2"}
+
+
+def test_what_waits_longer_than_any_pause_was_told_by_a_wrong_clock_and_is_due():
+    pages = stored(rows_of([study(series=1)]), **{"1.0.0": 10_000.0, "1.0.1": 10_000.0 - 1, "1.0.2": 50.0})
+    assert read(pages).due(10_000.0 - LONGEST_WAIT_SECONDS - 1) == ["1.0.0", "1.0.2"]
 
 
 def test_all_done_nothing_is_asked_for():
