@@ -12,7 +12,7 @@ from typing import Any
 import click
 import trio
 
-from dulcet.commands.conform_reports import Reporter, compare, write_reports
+from dulcet.commands.conform_reports import Reporter, compare, exit_code, write_reports
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
@@ -224,12 +224,13 @@ def _check_command(text: str, command: str) -> None:
 @click.option("--junit", type=FILE, metavar="FILE", help="Write a JUnit report, of one RESULT.")
 @click.option("--markdown", type=FILE, metavar="FILE", help="Write a Markdown report.")
 @click.option("--html", type=FILE, metavar="FILE", help="Write an HTML report, a single file.")
-@click.option("--strict", is_flag=True, help="Failures of any level count.")
+@click.option("--strict", is_flag=True, help="Failures of any level count, and make the exit code 1.")
 @click.option("-v", "--verbose", count=True, help="Show warnings too; twice: the PDUs of what is shown.")
 def report(results: tuple[Path, ...], **options: Any) -> int:
     """Make other reports of RESULT, a file that --output wrote; without an option, print it.
 
-    Several RESULTS are shown side by side: a row for each case, a column for each product.
+    Several RESULTS are shown side by side: a row for each case, a column for each product. The exit code is 0 when the
+    reports could be made; with --strict it is 1 when a RESULT has a failure of any level.
     """
     made = [document.load(result) for result in results]
     if len(made) > 1:
@@ -237,9 +238,10 @@ def report(results: tuple[Path, ...], **options: Any) -> int:
     elif any(options[name] for name in ("junit", "markdown", "html")):
         write_reports(made[0], options)
     else:
-        for line in report_terminal.lines(made[0], colour=has_colour(sys.stdout), verbose=options["verbose"]):
+        shown = {"verbose": options["verbose"], "strict": options["strict"]}
+        for line in report_terminal.lines(made[0], colour=has_colour(sys.stdout), **shown):
             click.echo(line)
-    return 0
+    return max(exit_code(each, strict=True) for each in made) if options["strict"] else 0
 
 
 def _selection(options: dict[str, Any]) -> Selection:

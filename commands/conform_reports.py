@@ -70,8 +70,7 @@ class Reporter:
         if run.side == "scu" and not any(result.findings.wires for result in run.results):
             click.echo(f"dulcet: no product connected to the kit{_why_none(run)}", err=True)
             return PeerUnavailableError.exit_code
-        failed = made["summary"]["failures" if self.options["strict"] else "required_failures"]
-        return EXIT_FAILED if failed or made["summary"]["died_in"] else 0
+        return exit_code(made, strict=self.options["strict"])
 
     def _show(self, made: document.Document) -> None:
         if self.options["as_json"]:
@@ -79,13 +78,21 @@ class Reporter:
                 print(json.dumps({"event": "conform.case", **case}))
             print(json.dumps({"event": "conform.summary", **made["summary"]}))
             return
+        strict = self.options["strict"]
         shown = (
-            report_terminal.conclusion(made)
+            report_terminal.conclusion(made, strict=strict)
             if self.options["quiet"]
-            else report_terminal.lines(made, colour=self.colour, verbose=self.options["verbose"])
+            else report_terminal.lines(made, colour=self.colour, verbose=self.options["verbose"], strict=strict)
         )
         for line in shown:
             click.echo(line)
+
+
+def exit_code(made: document.Document, *, strict: bool) -> int:
+    """1 when something failed that counts, or the product stopped answering for good."""
+    counted = made["summary"]
+    failed = counted["failures" if strict else "required_failures"]
+    return EXIT_FAILED if failed or counted["died_in"] else 0
 
 
 def _why_none(run: Run) -> str:
@@ -167,8 +174,8 @@ def write_reports(made: document.Document, options: dict[str, Any], run: Run | N
     makers: dict[str, Callable[[document.Document], str]] = {
         "output": document.dump,
         "junit": lambda made: to_junit(made, strict=strict),
-        "markdown": to_markdown,
-        "html": to_html,
+        "markdown": lambda made: to_markdown(made, strict=strict),
+        "html": lambda made: to_html(made, strict=strict),
     }
     for name, make in makers.items():
         if options.get(name):

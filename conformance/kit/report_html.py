@@ -8,12 +8,12 @@ from dulcet.conformance.kit.report_page import filters, page
 from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, heading, timeline
 
 
-def to_html(document: Document) -> str:
-    """The whole report."""
+def to_html(document: Document, *, strict: bool = False) -> str:
+    """The whole report. `strict` counts failures of every level in its conclusion."""
     title = heading(document)
     body = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(' '.join(conclusion(document)))}</p>",
+        f"<p>{escape(' '.join(conclusion(document, strict=strict)))}</p>",
         *_facts(document),
         *_table(document),
         *filters(),

@@ -6,16 +6,16 @@ from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.report_terminal import VERDICTS, conclusion, heading
 
 
-def to_markdown(document: Document) -> str:
-    """The whole report."""
-    return "\n".join(_lines(document)) + "\n"
+def to_markdown(document: Document, *, strict: bool = False) -> str:
+    """The whole report. `strict` counts failures of every level in its conclusion."""
+    return "\n".join(_lines(document, strict)) + "\n"
 
 
-def _lines(document: Document) -> Iterable[str]:
+def _lines(document: Document, strict: bool) -> Iterable[str]:
     observed = document["product"]["observed"]
     yield f"# {plain(heading(document))}"
     yield ""
-    yield " ".join(conclusion(document))
+    yield " ".join(conclusion(document, strict=strict))
     yield ""
     yield from _facts(document, observed)
     yield ""

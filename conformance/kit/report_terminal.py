@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from dulcet.conformance.captures.hexdump import hexdump
+from dulcet.conformance.kit.case import Level
 from dulcet.conformance.kit.document import Document
 from dulcet.conformance.kit.result import CaseResult
 
@@ -25,7 +26,7 @@ def progress_line(result: CaseResult, finished: int, total: int) -> str:
     return f"[{finished:{width}}/{total}] {result.verdict.value:12} {result.case.id}"
 
 
-def lines(document: Document, *, colour: bool = False, verbose: int = 0) -> Iterable[str]:
+def lines(document: Document, *, colour: bool = False, verbose: int = 0, strict: bool = False) -> Iterable[str]:
     """The whole report, line by line."""
     yield from _head(document)
     shown = ("FAIL", "WARN", "INCONCLUSIVE") if verbose else ("FAIL", "INCONCLUSIVE")
@@ -36,7 +37,7 @@ def lines(document: Document, *, colour: bool = False, verbose: int = 0) -> Iter
     yield ""
     yield from _table(document)
     yield ""
-    yield from conclusion(document)
+    yield from conclusion(document, strict=strict)
 
 
 def heading(document: Document) -> str:
@@ -98,8 +99,8 @@ def _table(document: Document) -> Iterable[str]:
     yield f"{'all':{width}} " + " ".join(f"{total.get(verdict, 0) or '.':>7}" for verdict in VERDICTS)
 
 
-def conclusion(document: Document) -> Iterable[str]:
-    """What it comes to, in a sentence or two."""
+def conclusion(document: Document, *, strict: bool = False) -> Iterable[str]:
+    """What it comes to, in a sentence or two; `strict` counts failures of every level."""
     counted = document["summary"]
     required, decided = counted["required_failures"], _decided(counted["verdicts"])
     if not decided:
@@ -109,12 +110,21 @@ def conclusion(document: Document) -> Iterable[str]:
         yield f"{required} required case{'s' if required != 1 else ''} failed, in {document['seconds']:.0f} s."
     else:
         yield f"No required case failed, in {document['seconds']:.0f} s."
+    if strict and counted["failures"] > required:
+        yield f"With --strict: {_others_failed(counted['levels'])} failed."
     if counted["died_in"]:
         suspects = " or ".join(counted["died_in"])
         yield f"The product stopped answering for good in {suspects}; --parallel 1 tells in which."
     yield "PASS means that no deviation was observed; it is no certificate."
     if "baseline" in document:
         yield from _compared(document)
+
+
+def _others_failed(levels: dict[str, dict[str, int]]) -> str:
+    """`1 recommended and 2 robustness cases`."""
+    counts = {level.word: levels.get(level.word, {}).get("FAIL", 0) for level in Level if level is not Level.REQUIRED}
+    words = [f"{count} {word}" for word, count in counts.items() if count]
+    return f"{' and '.join(words)} case{'s' if sum(counts.values()) != 1 else ''}"
 
 
 def _decided(verdicts: dict[str, int]) -> int:
