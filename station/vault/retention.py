@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from dulcet.station.vault.work import Work
 
 INTERVAL_SECONDS = 3600.0
 DAY_NANOSECONDS = 24 * 3600 * 10**9
+DOUBT_DAYS = 7  # that the clock may go ahead at once, before it is doubted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,12 +100,18 @@ def prune(vault: Vault, keep: Keep, work: Work) -> list[Pruned]:
 
 @dataclass(slots=True)
 class Retention:
-    """What a server does about it: looks at its start, and each hour. Nothing of a patient is logged."""
+    """What a server does about it: looks at its start, and each hour. Nothing of a patient is logged.
+
+    A clock that is wrong makes everything old. So one that has gone ahead, since the last object arrived or the last
+    look, is taken as it is at the next look only: until then somebody can set it right, and nothing goes for its age.
+    """
 
     directory: Path
     keep: Keep
     tell: Tell
     in_use: InUse | None = None
+    _last: tuple[int, int] | None = field(default=None, init=False)
+    """The clock at the last look, and the one that nobody sets; nanoseconds."""
 
     async def run(self) -> None:
         """Until cancelled, within a batch of files."""
@@ -120,9 +128,30 @@ class Retention:
         vault = open_vault(self.directory, self.in_use)
         try:
             bring_up_to_date(vault.store, vault.index, lambda _objects: trio.from_thread.check_cancelled())
-            return prune(vault, self.keep, _CancelledWork())
+            keep = self.keep
+            if keep.days is not None and (ahead := self._ahead(vault)) > DOUBT_DAYS * DAY_NANOSECONDS:
+                self._tell_doubt(vault, ahead)
+                keep = replace(keep, days=None)
+            return prune(vault, keep, _CancelledWork())
         finally:
             vault.close()
+
+    def _ahead(self, vault: Vault) -> int:
+        """How far the clock is ahead of where it was to be expected, at least; nanoseconds."""
+        now, running = time.time_ns(), time.monotonic_ns()
+        if self._last is not None:
+            expected = self._last[0] + running - self._last[1]
+        else:
+            expected = max((each.arrived for each in vault.index.series(Wanted(), 1)), default=now)
+        self._last = (now, running)
+        return now - expected
+
+    def _tell_doubt(self, vault: Vault, ahead: int) -> None:
+        old = due(vault.index.series(Wanted()), Keep(days=self.keep.days), time.time_ns())
+        if old:
+            days = f"{ahead / DAY_NANOSECONDS:.0f} days"
+            reason = f"is the clock right? It went ahead by {days}; the next look believes it"
+            trio.from_thread.run_sync(partial(self.tell, "retention.kept", series=len(old), reason=reason))
 
     def _log(self, pruned: Sequence[Pruned]) -> None:
         for why in Why:

@@ -2,6 +2,7 @@
 
 import time
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from dulcet.services.storage import StorageOptions
 from dulcet.station.archive.archive_services import ArchiveServices
 from dulcet.station.archive.archive_settings import ArchiveSettings
 from dulcet.station.archive.series import Series, Wanted
+from dulcet.station.vault import retention as retention_module
 from dulcet.station.vault.retention import INTERVAL_SECONDS, Keep, Retention, due, prune
 from dulcet.station.vault.work import Work
 
@@ -158,6 +160,59 @@ async def test_a_server_looks_at_its_start_and_logs_no_patient(aged):
 async def test_a_server_looks_each_hour(aged, autojump_clock):
     looks = await look(Retention(aged.store.directory, Keep(days=15), Log(), lambda places: ()), times=3)
     assert [round(after - before) for before, after in pairwise(looks)] == [INTERVAL_SECONDS] * 2
+
+
+class Clock(Log):
+    """A log whose clock is wrong by `days`, and by others after each line of the log."""
+
+    def __init__(self, monkeypatch, days, *later):
+        super().__init__()
+        self.days, self.later = days, list(later)
+        clock = SimpleNamespace(time_ns=lambda: time.time_ns() + self.days * DAY, monotonic_ns=time.monotonic_ns)
+        monkeypatch.setattr(retention_module, "time", clock)
+
+    def __call__(self, event, about=None, **values):
+        super().__call__(event, about, **values)
+        if self.later:
+            self.days = self.later.pop(0)
+
+    @property
+    def events(self):
+        return [(event, values["series"]) for event, values in self]
+
+
+DOUBTED = "is the clock right? It went ahead by 3650 days; the next look believes it"
+
+
+async def test_a_clock_that_is_wrong_at_the_start_removes_nothing_and_is_set_right(aged, autojump_clock, monkeypatch):
+    log = Clock(monkeypatch, 3650, 0)
+    await look(Retention(aged.store.directory, Keep(days=15), log, lambda places: ()), times=3)
+    assert log.events == [("retention.kept", 3), ("retention.removed", 1)]
+    assert log[0][1]["reason"] == DOUBTED
+    assert left(aged) == ["1.3.1", "1.3.2"]
+
+
+async def test_a_clock_that_goes_wrong_is_believed_at_the_next_look(aged, autojump_clock, monkeypatch):
+    log = Clock(monkeypatch, 0, 3650)
+    await look(Retention(aged.store.directory, Keep(days=15), log, lambda places: ()), times=3)
+    assert log.events == [("retention.removed", 1), ("retention.kept", 2), ("retention.removed", 2)]
+    assert log[1][1]["reason"] == DOUBTED
+    assert left(aged) == []
+
+
+async def test_when_the_clock_is_doubted_what_is_too_much_goes_all_the_same(aged, monkeypatch):
+    log = Clock(monkeypatch, 3650)
+    octets = len(aged.octets["1.9.2.dcm"])
+    await look(Retention(aged.store.directory, Keep(days=15, octets=octets), log, lambda places: ()))
+    assert log.events == [("retention.kept", 3), ("retention.removed", 2)]
+    assert log[1][1]["why"] == "size"
+    assert left(aged) == ["1.3.2"]
+
+
+async def test_where_nothing_is_old_the_clock_is_no_matter(aged, monkeypatch):
+    log = Clock(monkeypatch, 3650)
+    await look(Retention(aged.store.directory, Keep(days=5000), log, lambda places: ()))
+    assert log == []
 
 
 async def test_what_is_queued_is_told_of(aged):
