@@ -8,6 +8,7 @@ from dulcet.dimse.command_dictionary import COMMAND_ELEMENTS
 from dulcet.dimse.status import SERVICES, categorize, find
 from dulcet.dimse.uids import OTHER_SOP_CLASSES, STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, is_valid_uid, name_of
 from dulcet.station.causes import ABORT_CAUSES, REJECTION_CAUSES, STATUS_CAUSES, Cause
+from dulcet.ul.pdu import AAbort, AAssociateRJ, decode_pdu
 from dulcet.ul.reasons import (
     ABORT_REASONS,
     ABORT_SOURCES,
@@ -21,7 +22,7 @@ from dulcet.ul.reasons import (
 from dulcet.ul.table import ACTIONS, TRANSITIONS, Action, Event, State
 
 _STATUS = re.compile(r"(?:0x([0-9A-Fa-f]{1,4})|([0-9A-Fa-f]{4})H?)")
-_TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),\s*([0-9A-Fa-f]{4})\)?")
+_TAG = re.compile(r"\(?([0-9A-Fa-f]{4})(?:,\s*)?([0-9A-Fa-f]{4})\)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,19 @@ def explain_word(word: str, service: str = "") -> list[Explanation]:
     for kind in _KINDS:
         found.extend(kind(word.strip(), service))
     return found
+
+
+def explain_pdu(octets: bytes) -> Explanation:
+    """What a whole PDU says: for an A-ASSOCIATE-RJ and an A-ABORT as their codes. DecodeError for what is none."""
+    pdu = decode_pdu(octets).pdu
+    if isinstance(pdu, AAssociateRJ):
+        return _rejected(pdu.result, pdu.source, pdu.reason)
+    if isinstance(pdu, AAbort):
+        return _aborted(pdu.source, pdu.reason)
+    layout = type(pdu).LAYOUT
+    return Explanation(
+        subject=f"PDU of type {octets[0]:02X}H", meaning=layout.title, clause=f"PS3.8 Table {layout.table}"
+    )
 
 
 def _status(word: str, service: str) -> Iterator[Explanation]:
@@ -82,12 +96,14 @@ def _cause_of_status(status: int, service: str) -> Cause:
 
 def _rejection(word: str, service: str) -> Iterator[Explanation]:
     match = re.fullmatch(r"(\d)/(\d)/(\d{1,2})", word)
-    if match is None:
-        return
-    result, source, reason = int(match[1]), int(match[2]), int(match[3])
+    if match is not None:
+        yield _rejected(int(match[1]), int(match[2]), int(match[3]))
+
+
+def _rejected(result: int, source: int, reason: int) -> Explanation:
     is_defined = result in REJECT_RESULTS and (source, reason) in REJECT_REASONS
     cause = REJECTION_CAUSES.get((source, reason), Cause("", ""))
-    yield Explanation(
+    return Explanation(
         subject=f"A-ASSOCIATE-RJ, result {result}, source {source}, reason {reason}",
         meaning=explain_rejection(result, source, reason),
         clause="PS3.8 Table 9-21",
@@ -104,11 +120,13 @@ def _rejection(word: str, service: str) -> Iterator[Explanation]:
 
 def _abort(word: str, service: str) -> Iterator[Explanation]:
     match = re.fullmatch(r"(\d)/(\d)", word)
-    if match is None:
-        return
-    source, reason = int(match[1]), int(match[2])
+    if match is not None:
+        yield _aborted(int(match[1]), int(match[2]))
+
+
+def _aborted(source: int, reason: int) -> Explanation:
     cause = ABORT_CAUSES.get((source, reason), ABORT_CAUSES.get((source, None), Cause("", "")))
-    yield Explanation(
+    return Explanation(
         subject=f"A-ABORT, source {source}, reason {reason}",
         meaning=explain_abort(source, reason),
         clause="PS3.8 Table 9-26",
@@ -216,7 +234,9 @@ def _tag(word: str, service: str) -> Iterator[Explanation]:
         return
     from pydicom import datadict
 
-    number = datadict.tag_for_keyword(word) if number is None else number
+    if number is None:
+        keyword = next((each for each in datadict.keyword_dict if each.lower() == word.lower()), "")
+        number = datadict.tag_for_keyword(keyword) if keyword else None
     if number is None:
         return
     subject = f"element ({number >> 16:04X},{number & 0xFFFF:04X})"

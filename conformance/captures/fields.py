@@ -30,7 +30,14 @@ from dulcet.ul.items import (
 )
 from dulcet.ul.pdata import COMMAND, LAST, P_DATA_TF, PDU_HEADER_OCTETS, PRESENTATION_DATA_VALUE
 from dulcet.ul.pdu import PDU_TYPES
-from dulcet.ul.reasons import ABORT_SOURCES, CONTEXT_RESULTS, REJECT_RESULTS, REJECT_SOURCES
+from dulcet.ul.reasons import (
+    ABORT_REASONS,
+    ABORT_SOURCES,
+    CONTEXT_RESULTS,
+    REJECT_REASONS,
+    REJECT_RESULTS,
+    REJECT_SOURCES,
+)
 
 MAX_FIELDS = 20_000  # of one PDU; 128 contexts of three transfer syntaxes have some 5000
 _SHOWN_OCTETS = 16
@@ -78,6 +85,8 @@ class FieldNode:
     """Why it can't be read."""
     is_secret: bool = False
     """Whether it is part of a user identity."""
+    source: int | None = None
+    """The source beside a reason: it decides what the reason means (PS3.8 Tables 9-21 and 9-26)."""
 
     @property
     def octets(self) -> str:
@@ -123,7 +132,14 @@ def _layout_fields(layout: Layout, octets: memoryview, base: int, level: int) ->
         stop = stream.tell()
         if stop > start or value:
             yield FieldNode(
-                name, base + start, base + stop, value, level, owner=layout.table, is_secret=layout.is_secret
+                name,
+                base + start,
+                base + stop,
+                value,
+                level,
+                owner=layout.table,
+                is_secret=layout.is_secret,
+                source=context.get("source"),
             )
 
 
@@ -255,8 +271,12 @@ def _meaning(node: FieldNode) -> str:
             return REJECT_RESULTS.get(code, "not defined")
         case "9-21", "source", int(code):
             return REJECT_SOURCES.get(code, "not defined")
+        case "9-21", "reason", int(code):
+            return REJECT_REASONS.get((node.source or 0, code), "not defined")
         case "9-26", "source", int(code):
             return ABORT_SOURCES.get(code, "not defined")
+        case "9-26", "reason", int(code) if node.source == 2:  # of any other source it is not significant
+            return ABORT_REASONS.get(code, "not defined")
         case "D.3-14", "user_identity_type", int(code):
             return USER_IDENTITY_TYPES.get(code, "not defined")
     return ""

@@ -171,8 +171,23 @@ PDU 1  A-ASSOCIATE-RJ, 10 octets; it arrives as Evt4 (A-ASSOCIATE-RJ PDU receive
     rejected-transient, temporary-congestion, by the DICOM UL service-provider (Presentation related function)
             8  result  2 (rejected-transient)
             9  source  3 (DICOM UL service-provider (Presentation related function))
-           10  reason  1""".splitlines()
+           10  reason  1 (temporary-congestion)""".splitlines()
     )
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        ("03 00 00 00 00 04 00 01 01 07", "reason  7 (called-AE-title-not-recognized)"),
+        ("03 00 00 00 00 04 00 01 03 07", "reason  7 (not defined)"),
+        ("07 00 00 00 00 04 00 00 02 01", "reason  1 (unrecognized-PDU)"),
+        ("07 00 00 00 00 04 00 00 00 01", "reason  1"),
+    ],
+)
+def test_a_reason_means_what_its_source_makes_of_it(octets, reason):
+    found = read_hex(octets)
+    transcript = read_octets("hexadecimal", found.halves, format_name="hex", has_directions=False, source=found.octets)
+    assert lines(transcript)[-1].endswith(reason)
 
 
 def test_what_can_not_be_read_is_dumped(recording):
