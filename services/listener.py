@@ -11,7 +11,7 @@ import trio
 from dulcet.errors import ConfigurationError
 from dulcet.services.acceptor import Acceptor
 from dulcet.services.association import Association
-from dulcet.services.transport import SocketTransport, StreamTransport, Transport, tls_failure
+from dulcet.services.transport import SocketTransport, StreamTransport, Transport, accepted_tls_failure
 from dulcet.ul.negotiation import REJECTED_LOCAL_LIMIT, REJECTED_TEMPORARY_CONGESTION
 from dulcet.ul.pdu import AAssociateRJ, AAssociateRQ
 
@@ -221,7 +221,7 @@ class Listener:
             try:
                 await secured.do_handshake()
             except trio.BrokenResourceError as error:
-                self._failed_handshake(address, tls_failure(error))
+                self._failed_handshake(address, accepted_tls_failure(error))
                 return None
         if patience.cancelled_caught:
             self._failed_handshake(address, "no TLS handshake in time")

@@ -245,16 +245,36 @@ async def _handshake(
     return secured
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+_DISTRUST = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED")
+
+
 def tls_failure(error: BaseException) -> str:
-    """What went wrong in a TLS handshake, in words."""
-    cause = error.__cause__
+    """What went wrong in the TLS handshake with a peer that was called, in words."""
+    closed = "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
+    return _failed_handshake(error.__cause__, closed)
+
+
+def accepted_tls_failure(error: BaseException) -> str:
+    """What went wrong in the TLS handshake with a peer that called us, in words."""
+    closed = "it closed the connection during the handshake; most often it does not accept our certificate"
+    return _failed_handshake(error.__cause__, closed)
+
+
+def _failed_handshake(cause: BaseException | None, closed: str) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate was not accepted ({cause.verify_message})"
-    if isinstance(cause, ssl.SSLEOFError) or (isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)):
-        return "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
-    if isinstance(cause, ssl.SSLError):
-        return (cause.reason or str(cause)).replace("_", " ").lower()
-    return "the peer closed the connection; most often it does not speak TLS, or wants a client certificate"
+    if not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError):
+        return closed
+    reason = cause.reason or ""
+    words = (reason or str(cause)).replace("_", " ").lower()
+    if reason in _NO_TLS:
+        return f"it does not speak TLS ({words})"
+    if reason.partition("_ALERT_")[2] in _DISTRUST:
+        return f"it does not accept our certificate ({words})"
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return "it showed no certificate, and has to"
+    return words
 
 
 def _gone_at_once(error: OSError) -> str:

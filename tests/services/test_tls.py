@@ -24,7 +24,7 @@ from dulcet.services.listener import Listener, bind
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.store import store as send_object
 from dulcet.services.tls import client_context, server_context
-from dulcet.services.transport import tls_failure
+from dulcet.services.transport import accepted_tls_failure, tls_failure
 from dulcet.ul.items import PresentationContextRQ
 from dulcet.ul.negotiation import Supported
 from dulcet.ul.pdu import AAbort
@@ -238,13 +238,13 @@ async def test_a_call_without_tls_to_a_port_with_tls(secured, files):
         with pytest.raises((ConnectionLostError, PeerProtocolError)):  # a TLS alert, if it gets through, is no PDU
             async with associate(calling(peer, None), CONTEXTS):
                 raise AssertionError("there is no association")
-    assert told == [("127.0.0.1", "wrong version number")]
+    assert told == [("127.0.0.1", "it does not speak TLS (wrong version number)")]
     assert ended == []
 
 
 async def test_a_call_with_tls_to_a_port_without_tls(secured, files):
     async with secured(None) as (peer, told, ended):
-        with pytest.raises(TLSError, match="wrong version number"):
+        with pytest.raises(TLSError, match=r"failed: it does not speak TLS \(wrong version number\)"):
             async with associate(calling(peer, client_context(ca=files("ca"))), CONTEXTS):
                 raise AssertionError("there is no association")
         await ended.first()
@@ -405,3 +405,28 @@ def test_what_went_wrong_in_words(cause, words):
     error = trio.BrokenResourceError()
     error.__cause__ = cause
     assert words in tls_failure(error)
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (None, "it closed the connection during the handshake; most often it does not accept our certificate"),
+        (ssl.SSLEOFError(8, "EOF"), "it closed the connection during the handshake; most often it does not"),
+    ],
+)
+def test_what_went_wrong_with_who_called_in_words(cause, words):
+    """The same end of a connection means something else on the other side: it is our certificate that was looked at."""
+    error = trio.BrokenResourceError()
+    error.__cause__ = cause
+    assert words in accepted_tls_failure(error)
+
+
+async def test_a_caller_that_distrusts_our_certificate_says_so(secured, files):
+    async with secured(server_context(cert=files("server"))) as (peer, told, _):
+        with pytest.raises(TLSError, match="its certificate was not accepted"):
+            async with associate(calling(peer, client_context(ca=files("server"))), CONTEXTS):
+                raise AssertionError("there is no association")
+        with trio.fail_after(PATIENCE):
+            address, reason = await told.first()
+    assert address == "127.0.0.1"
+    assert "does not accept our certificate" in reason
