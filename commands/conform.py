@@ -12,16 +12,17 @@ from typing import Any
 import click
 import trio
 
+from dulcet.commands.conform_list import list_cases
 from dulcet.commands.conform_reports import Reporter, compare, exit_code, write_reports
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
-from dulcet.conformance.kit.case import Case, Level, Role
+from dulcet.conformance.kit.case import Case, Level
 from dulcet.conformance.kit.configuration import ACTIVITIES, Declaration, read_declaration
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.reception import Invitation
 from dulcet.conformance.kit.runner import Conditions
-from dulcet.conformance.kit.scu_session import Listening, test_requestor, title_of
+from dulcet.conformance.kit.scu_session import Listening, test_requestor
 from dulcet.conformance.kit.session import Selection, names_of, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError
 from dulcet.station.book.own_address import is_loopback
@@ -36,8 +37,14 @@ DEFAULT_ARTIM = 30.0
 _LEVELS = click.Choice([level.word for level in Level])
 
 selection_options = stacked(
-    click.option("--case", "cases", multiple=True, metavar="ID", help="Only these cases or groups; may be repeated."),
-    click.option("--without", multiple=True, metavar="ID", help="Not these cases or groups."),
+    click.option(
+        "--case",
+        "cases",
+        multiple=True,
+        metavar="ID",
+        help="Only this case, or the cases of this group: ul.release is ul.release.*; may be repeated.",
+    ),
+    click.option("--without", multiple=True, metavar="ID", help="Not this case or group; may be repeated."),
     click.option("--level", "levels", multiple=True, type=_LEVELS, help="Only cases of this level."),
     click.option("--list", "list_only", is_flag=True, help="Print the cases and end."),
 )
@@ -95,7 +102,7 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     cases = [*catalogue.acceptor_cases(), *(check.case for check in catalogue.acceptor_checks())]
     _check_selection(selection, cases)
     if options["list_only"]:
-        return _list(catalogue.in_order(cases), selection)
+        return list_cases(catalogue.in_order(cases), selection, as_json=options["as_json"])
     if not peer:
         raise click.UsageError("a PEER is needed: AET@HOST:PORT")
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
@@ -165,7 +172,8 @@ def scu(**options: Any) -> int:
     cases = [*catalogue.requestor_cases(), *(check.case for check in catalogue.requestor_checks())]
     _check_selection(selection, cases)
     if options["list_only"]:
-        return _list(catalogue.in_order(cases), selection, options["from_port"] or 0)
+        from_port = options["from_port"] or 0
+        return list_cases(catalogue.in_order(cases), selection, as_json=options["as_json"], from_port=from_port)
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
     reporter = Reporter(options, "scu")
     run = trio.run(
@@ -251,25 +259,18 @@ def _selection(options: dict[str, Any]) -> Selection:
 
 def _check_selection(selection: Selection, cases: Sequence[Case]) -> None:
     for prefix in unknown_prefixes(selection, cases):
-        near = did_you_mean(prefix, names_of(cases))
+        near = _that_begin_with(prefix, cases) or did_you_mean(prefix, names_of(cases))
         raise click.UsageError(f"no case and no group is called {prefix!r}{near or '; --list shows them'}")
     if not any(selection.wants(case) for case in cases):
         raise click.UsageError("no case is left of what --case, --without and --level choose")
 
 
-def _list(cases: Sequence[Case], selection: Selection, from_port: int | None = None) -> int:
-    playable = [case for case in cases if selection.wants(case) and case.role is Role.REQUESTOR]
-    doors = (
-        {case.id: str(from_port + index) if from_port else title_of(case.id) for index, case in enumerate(playable)}
-        if from_port is not None
-        else {}
+def _that_begin_with(text: str, cases: Sequence[Case]) -> str:
+    """A group ends at a dot: half a word is none, and what it may have meant is said."""
+    found = list(dict.fromkeys(case.id for case in cases if case.id.startswith(text)))
+    return (
+        f"; a group ends at a dot, cases are {', '.join(found[:3])}{' ...' if len(found) > 3 else ''}" if found else ""
     )
-    for case in cases:
-        if selection.wants(case):
-            part = "looked at in passing" if case.role is Role.PASSIVE else case.stimulus
-            door = f"{doors.get(case.id, ''):10}" if doors else ""
-            click.echo(f"{door}{case.id:44} {case.level.word:13} {case.clause:20} {part}")
-    return 0
 
 
 def _product(words: Sequence[str], declaration: Declaration, options: dict[str, Any]) -> Product:

@@ -1,6 +1,5 @@
 """What `dulcet conform` shows while it runs and writes when it is done."""
 
-import json
 import os
 import shlex
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from dulcet.commands.conform_list import json_line
 from dulcet.conformance.kit import catalogue, document, report_matrix, report_terminal
 from dulcet.conformance.kit.capture import capture
 from dulcet.conformance.kit.configuration import read_waivers
@@ -75,8 +75,8 @@ class Reporter:
     def _show(self, made: document.Document) -> None:
         if self.options["as_json"]:
             for case in made["cases"]:
-                print(json.dumps({"event": "conform.case", **case}))
-            print(json.dumps({"event": "conform.summary", **made["summary"]}))
+                click.echo(json_line("conform.case", case))
+            click.echo(json_line("conform.summary", made["summary"]))
             return
         strict = self.options["strict"]
         shown = (

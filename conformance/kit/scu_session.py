@@ -137,7 +137,7 @@ class _Runner:
             if self.fault is not None:
                 raise self.fault
         else:
-            await _Doors(self, playable).run()
+            await _Doors(self, playable, cases).run()
         for case in playable:
             if case.id not in self.results:
                 self.done(skipped(case, f"nothing connected for it (called AE title {title_of(case.id)})"))
@@ -256,9 +256,11 @@ async def _played(
 class _Doors:
     """The ports at which people knock with the product: each connection plays the case that it chooses."""
 
-    def __init__(self, runner: _Runner, cases: Sequence[Case]) -> None:
+    def __init__(self, runner: _Runner, cases: Sequence[Case], selected: Sequence[Case]) -> None:
+        """`cases` are played; each has the port of its place among the `selected`, as `--list` prints it."""
         self.runner = runner
-        self.by_port = {runner.listening.from_port + index: case for index, case in enumerate(cases)}
+        ports = {case.id: runner.listening.from_port + index for index, case in enumerate(selected)}
+        self.by_port = {ports[case.id]: case for case in cases}
         self.by_title = {title_of(case.id): case for case in cases}
         self.left = {case.id for case in cases}
         self.last = trio.current_time()

@@ -1,5 +1,6 @@
 """A command that ends without having connected: the kit says what it said, and does not wait for it 209 times."""
 
+import json
 import shlex
 import sys
 
@@ -84,6 +85,14 @@ async def test_a_product_that_connected_once_is_played_to_the_end(tmp_path):
     with trio.fail_after(2 * SECONDS):
         run = await run_on_requestor(invitation, Listening(), conditions, selection, lambda *_: None, 1)
     assert [result.judgement.code for result in run.results][1:4] == ["NOT_CONNECTED"] * 3
+
+
+def test_a_json_line_is_as_those_of_the_other_commands(capsys):
+    arguments = ["conform", "scu", "--json", "--case", ONE_CASE, "--exec", python(FAILS), "--no-confirm"]
+    assert dulcet(arguments) == 69
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["conform.case", "conform.summary"]
+    assert all(list(line)[:3] == ["v", "ts", "event"] and line["v"] == 1 and line["ts"].endswith("Z") for line in lines)
 
 
 def test_the_command_line_says_so_and_ends_with_69(capsys):
