@@ -62,13 +62,15 @@ async def associate(
     trace: Trace | None = None,
     on_transition: "Callable[[Transition], None] | None" = None,
     bandwidth: Bandwidth | None = None,
+    leaving: float = LEAVING_PATIENCE,
 ) -> AsyncIterator[Association]:
     """An association with `peer`; released when the block ends, aborted when it fails or is cancelled.
 
     Errors: UnknownHostError, PeerUnavailableError, TLSError, AssociationRejectedError, AssociationAbortedError,
     ConnectionLostError, PeerProtocolError; NoAcceptedContextError when the peer accepts none of `contexts`.
     Deadlines are the caller's cancel scopes. Memory: a receive buffer of twice `max_pdu_length`. What is said keeps to
-    `bandwidth`, which several associations may share.
+    `bandwidth`, which several associations may share. Failed or cancelled, it is over within `leaving` seconds, which
+    the peer has to close the connection in order.
     """
     transport = await connect(peer.host, peer.port, peer.tls, peer.server_name)
     if bandwidth is not None:
@@ -81,16 +83,16 @@ async def associate(
         yield association
         await association.release()
     except BaseException:
-        await leave(association)
+        await leave(association, leaving)
         raise
     finally:
         made().closed(association)
         transport.close()
 
 
-async def leave(association: Association) -> None:
-    """A-ABORT what can't be released, shielded and within LEAVING_PATIENCE; nothing is raised."""
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVING_PATIENCE):
+async def leave(association: Association, patience: float = LEAVING_PATIENCE) -> None:
+    """A-ABORT what can't be released, shielded and within `patience` seconds; nothing is raised."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + patience):
         try:
             await association.abort()
         except (AssociationError, OSError):

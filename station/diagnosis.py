@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from dulcet.dimse.uids import (
     name_of,
 )
 from dulcet.errors import AssociationError, PeerTimeoutError, UnknownHostError
+from dulcet.services.association import Association
 from dulcet.services.echo import VERIFICATION_CONTEXT, echo
 from dulcet.services.requestor import Peer, associate
 from dulcet.services.transport import connect
@@ -51,6 +53,9 @@ SERVICES_ASKED = (
     STORAGE_COMMITMENT_PUSH_MODEL,
 )
 """What a peer is asked whether it takes it."""
+
+LEAVING = 0.1
+"""Seconds for the A-ABORT to a peer that was too slow: who gave a time wants the answer then."""
 
 _SYNTAXES = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 
@@ -91,7 +96,8 @@ async def diagnose(
             error = failure
         except trio.TooSlowError:
             error = PeerTimeoutError(f"no answer within {patience:g} s")
-        report(Stage(name=name, seconds=trio.current_time() - started, found=tuple(found), error=error))
+        seconds = patience if isinstance(error, PeerTimeoutError) else trio.current_time() - started
+        report(Stage(name=name, seconds=seconds, found=tuple(found), error=error))
         if error is not None:
             return error
     return None
@@ -101,6 +107,9 @@ class _Doctor:
     def __init__(self, peer: Peer, user_items: Sequence[Item]) -> None:
         self._peer = peer
         self._user_items = user_items
+
+    def _associate(self, contexts: Sequence[PresentationContextRQ]) -> AbstractAsyncContextManager[Association]:
+        return associate(self._peer, contexts, user_items=self._user_items, leaving=LEAVING)
 
     async def resolve(self) -> list[str]:
         peer = self._peer
@@ -133,7 +142,7 @@ class _Doctor:
         ]
 
     async def associate(self) -> list[str]:
-        async with associate(self._peer, (VERIFICATION_CONTEXT,), user_items=self._user_items) as association:
+        async with self._associate((VERIFICATION_CONTEXT,)) as association:
             response = association.response
             assert response is not None
             length = association.negotiated.max_pdu_length
@@ -150,7 +159,7 @@ class _Doctor:
             PresentationContextRQ.propose(2 * number + 1, sop_class, _SYNTAXES)
             for number, sop_class in enumerate(SERVICES_ASKED)
         ]
-        async with associate(self._peer, contexts, user_items=self._user_items) as association:
+        async with self._associate(contexts) as association:
             negotiated = association.negotiated
             lines = []
             for context in contexts:
@@ -164,7 +173,7 @@ class _Doctor:
             return lines
 
     async def echo(self) -> list[str]:
-        async with associate(self._peer, (VERIFICATION_CONTEXT,), user_items=self._user_items) as association:
+        async with self._associate((VERIFICATION_CONTEXT,)) as association:
             answer = await echo(association)
             return [
                 f"{explain_status(answer.status, 'C-ECHO')} ({answer.status:04X}H) in {answer.seconds * 1e3:.1f} ms"
@@ -194,7 +203,10 @@ def days_until(moment: datetime) -> int:
 
 
 async def check(peer: Peer, *, patience: float, user_items: Sequence[Item] = ()) -> Checked:
-    """One C-ECHO, its parts timed. AssociationError and its kinds; PeerTimeoutError after `patience` seconds."""
+    """One C-ECHO, its parts timed. AssociationError and its kinds; PeerTimeoutError after `patience` seconds.
+
+    It is over within `patience` and LEAVING.
+    """
     moments: dict[Event, float] = {}
 
     def note(step: Transition) -> None:
@@ -208,6 +220,7 @@ async def check(peer: Peer, *, patience: float, user_items: Sequence[Item] = ())
                 (VERIFICATION_CONTEXT,),
                 user_items=user_items,
                 on_transition=note,
+                leaving=LEAVING,
             ) as association:
                 answer = await echo(association)
                 session = association.transport.tls_session()

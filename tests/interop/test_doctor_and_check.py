@@ -91,6 +91,16 @@ def test_a_peer_that_does_not_answer_in_time_is_critical(dulcet):
     assert "did not answer within 0.5 s" in ran.stdout
 
 
+def test_the_stage_that_got_no_answer_took_the_time_that_was_given(dulcet):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ran = dulcet("doctor", "--json", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.5")
+    stages = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert stages[-1]["stage"] == "association"
+    assert stages[-1]["seconds"] == 0.5
+
+
 def test_several_peers_the_worst_decides(dulcet):
     with dulcet_serve() as peer:
         ran = dulcet("check", peer.address, f"X@127.0.0.1:{free_port()}")

@@ -276,6 +276,23 @@ async def test_no_answer_is_the_callers_deadline(network, patience, autojump_clo
         await network.finished()
 
 
+async def test_who_has_a_time_to_keep_leaves_in_less(network, autojump_clock):
+    """`dulcet check --timeout 1` is a plugin's: the time that it was given is all that it has."""
+
+    async def script(peer):
+        await peer.pdu()
+        assert await peer.pdu() == AAbort(source=0, reason=0)
+        await trio.sleep(1000)
+
+    network.script = script
+    start = trio.current_time()
+    with trio.move_on_after(1.0):
+        async with associate(network.peer, CONTEXTS, leaving=0.1):
+            raise AssertionError("there is no association")
+    assert 1.0 <= trio.current_time() - start <= 1.1 + 1e-6
+    await network.finished()
+
+
 # Release ------------------------------------------------------------------------------------------------------------
 
 
