@@ -191,6 +191,8 @@ class _FindJob:
         cancelled = matches is not None and matches.is_cancelled
         if error is not None:
             explain(error, self.peer)
+        elif self.interrupted and not self.shown:
+            self._tell("interrupted before a match came.")
         elif not self.options["as_json"] and self.shown:
             self._tell(self._counted(cancelled, was_cancelled(final)))
         code = error.exit_code if error else EXIT_PARTLY_FAILED if self.unreadable else 0

@@ -135,6 +135,8 @@ class SingleJob:
         numbers = {"completed": counts.completed, "failed": counts.failed, "warning": counts.warning}
         if attempt is not None:
             self._tell(attempt)
+        if self.interrupted:
+            click.echo(f"dulcet: interrupted; {self._status()}.", err=True)
         events(Summary(exit_code=code, counts=numbers, octets=self.octets, seconds=seconds))
         return code
 

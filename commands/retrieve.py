@@ -252,6 +252,8 @@ class _Retrieval:
             explain(self.error, self.peer)
             if self.queries.options.relational and not self.queries.is_checked:
                 click.echo("  The peer may need to be told where it belongs: add --study UID, --series UID.", err=True)
+        elif self.interrupted and not retriever.targets:
+            click.echo(f"dulcet: interrupted before {self.peer} had told what it has.", err=True)
         elif not retriever.targets:
             click.echo(f"dulcet: {self.peer} has nothing of it; `dulcet find` shows what it has.", err=True)
         elif not self.options["as_json"] and not self.options["quiet"]:
