@@ -8,8 +8,9 @@ from dataclasses import asdict
 import click
 
 from dulcet.dimse.status import SERVICES
+from dulcet.errors import DecodeError
 from dulcet.escape import quote
-from dulcet.station.explaining import Explanation, explain_word
+from dulcet.station.explaining import Explanation, explain_pdu, explain_word
 
 _PDU = re.compile(r"(0x)?0[1-7][ :]?00([ :]?[0-9A-Fa-f]{2}){4,}")
 _WIDTH = 100
@@ -31,22 +32,42 @@ def explain(word: tuple[str, ...], service: str | None, as_json: bool) -> int:
     dulcet explain Sta6 Evt10 AE-6   a state, an event, an action
     dulcet explain '07 00 00 ...'    a PDU in hexadecimal
     """
-    if _PDU.fullmatch(" ".join(word).strip()):
-        from dulcet.commands.decode import decode
-
-        code = decode.main(["-v", *(["--json"] if as_json else []), " ".join(word)], standalone_mode=False)
-        return int(code or 0)
-    for number, each in enumerate(word):
-        found = explain_word(each, service or "")
-        if not found:
+    joined = " ".join(word).strip()
+    code = 0
+    for number, each in enumerate((joined,) if _PDU.fullmatch(joined) else word):
+        is_pdu = _PDU.fullmatch(each.strip()) is not None
+        if is_pdu and not as_json:
+            click.echo("", nl=bool(number))
+            code = code or _show_pdu(each)
+        found = _of_pdu(each, as_json) if is_pdu else explain_word(each, service or "")
+        if not found and not is_pdu:
             raise click.UsageError(f"{quote(each)!r} is no status, rejection, abort, UID, tag, state or PDU")
         for position, one in enumerate(found):
             if as_json:
                 click.echo(json.dumps({"v": 1, "event": "explanation", "word": each, **asdict(one)}))
             else:
-                click.echo("", nl=bool(number or position))
+                click.echo("", nl=bool(number or position or is_pdu))
                 _show(one)
-    return 0
+    return code
+
+
+def _show_pdu(word: str) -> int:
+    """Its fields, as `dulcet decode -v` has them, and its exit code."""
+    from dulcet.commands.decode import decode
+
+    return int(decode.main(["-v", word], standalone_mode=False) or 0)
+
+
+def _of_pdu(word: str, as_json: bool) -> list[Explanation]:
+    """What its codes mean; for people only where `decode` has not said all of it."""
+    octets = bytes.fromhex(word.strip().removeprefix("0x").replace(":", " "))
+    try:
+        found = explain_pdu(octets)
+    except DecodeError:
+        if as_json:
+            raise
+        return []
+    return [found] if as_json or found.cause else []
 
 
 def _show(one: Explanation) -> None:

@@ -97,6 +97,40 @@ def test_a_pdu_is_decoded():
     assert "unrecognized-PDU" in ran.output
 
 
+def test_a_rejection_in_octets_has_what_its_codes_have():
+    ran = run("03 00 00 00 00 04 00 01 01 07")
+    assert ran.return_value == 0
+    for line in run("1/1/7").output.splitlines():
+        assert line in ran.output
+    assert "arrives as Evt4" in ran.output
+
+
+def test_a_pdu_may_stand_among_other_words():
+    ran = run("0xA801", "07 00 00 00 00 04 00 00 02 01", "05:00:00:00:00:04:00:00:00:00")
+    assert ran.return_value == 0
+    assert "Move Destination unknown" in ran.output
+    assert "PS3.8 Table 9-26" in ran.output
+    assert "A-RELEASE-RQ, 10 octets" in ran.output
+
+
+def test_a_pdu_that_can_not_be_decoded_has_its_exit_code():
+    assert run("03 00 00 00 00 05 00 01 01 07 00").return_value == 76
+
+
+def test_json_of_a_pdu_is_a_line_as_for_every_other_word():
+    ran = run("--json", "03 00 00 00 00 04 00 01 01 07", "0xA801", "050000000004 00000000")
+    lines = [json.loads(line) for line in ran.output.splitlines()]
+    assert [line["event"] for line in lines] == ["explanation"] * len(lines)
+    assert (lines[0]["clause"], lines[0]["word"]) == ("PS3.8 Table 9-21", "03 00 00 00 00 04 00 01 01 07")
+    assert lines[0]["advice"]
+    assert lines[-1]["meaning"] == "A-RELEASE-RQ PDU"
+
+
+@pytest.mark.parametrize("word", ["00080018", "sopinstanceuid", "SOPINSTANCEUID", "0008,0018"])
+def test_a_tag_and_a_keyword_as_people_write_them(word):
+    assert only(word).meaning == "SOP Instance UID"
+
+
 def test_json():
     ran = run("--json", "0xA801")
     line = json.loads(ran.output)
