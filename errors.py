@@ -204,13 +204,14 @@ class StorageError(DulcetError):
 class ArchiveError(DulcetError):
     """The index of the archive could not answer, or not in time.
 
-    `detail` is what lies behind it, for who looks after the archive; a peer is not told.
+    `detail` is what lies behind it, for who looks after the archive; a peer is not told. `is_damage`: of a file.
     """
 
     exit_code = 75
 
-    def __init__(self, explanation: str, *, detail: str = "") -> None:
+    def __init__(self, explanation: str, *, detail: str = "", is_damage: bool = False) -> None:
         self.detail = detail
+        self.is_damage = is_damage
         super().__init__(explanation)
 
 

@@ -14,6 +14,9 @@ from dulcet.station.archive.sqlite_file import SQLiteFile
 from dulcet.station.archive.vault import name_of, split_name
 
 FILE_NAME = ".arrivals.sqlite"
+IF_DAMAGED = (
+    "who sent the objects and which hashes they had was in it, and can't be made anew; moved away, it begins empty"
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -60,6 +63,7 @@ class SQLiteArrivalBook:
             MIGRATIONS,
             what="record of arrivals",
             if_newer="use that one, or move the file away",
+            if_damaged=IF_DAMAGED,
             synchronous="FULL",
         )
 

@@ -54,6 +54,8 @@ class Index:
                 MIGRATIONS,
                 what="index",
                 if_newer="`dulcet index --rebuild` makes it anew",
+                if_damaged="it is made anew from the objects the next time",
+                is_derived=True,
                 attached={index_series.ATTACHED: self.arrivals.path},
                 may_be_newer=anew,
             )
@@ -61,7 +63,15 @@ class Index:
             self.arrivals.close()
             raise
         if anew:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        try:
             self.clear()
+        except ArchiveError as error:
+            if not error.is_damage:
+                raise
+            self.clear()  # of the empty one that stands in its place now
 
     def close(self) -> None:
         """Let go of the file. Harmless when repeated."""

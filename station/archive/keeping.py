@@ -72,7 +72,7 @@ class VaultArchive:
         """Taken in, but the record could not be written; in the order in which they came, which counts."""
         self._attempts = 0
         self._acknowledged = self._indexed = 0
-        self._last_came = -math.inf
+        self._last_came = self._damaged_at = -math.inf
         self._looks_first = looks_at_start
         self._look_at = 0.0 if looks_at_start else math.inf
         self._wanted = trio.Event()
@@ -216,7 +216,12 @@ class VaultArchive:
 
     def _failed(self, error: Exception) -> None:
         """Whatever it is: objects go on being stored, and are found when it has passed."""
-        self._look_at = min(self._look_at, trio.current_time() + RETRY_SECONDS)
+        now = trio.current_time()
+        if isinstance(error, ArchiveError) and error.is_damage and now >= self._damaged_at + RETRY_SECONDS:
+            self._damaged_at = self._look_at = now  # it is made anew at once, and queries wait for it
+            self._is_looked_through = False
+            self._arrived.set()
+        self._look_at = min(self._look_at, now + RETRY_SECONDS)
         self._tell("index.failed", reason=reason_of(error))
 
     # Queries --------------------------------------------------------------------------------------------------------
@@ -234,7 +239,9 @@ class VaultArchive:
         try:
             return await trio.to_thread.run_sync(question, limiter=self._readers)
         except ArchiveError as error:
-            if error.detail:
+            if error.is_damage:
+                self._failed(error)
+            elif error.detail:
                 self._tell("index.failed", reason=error.detail)
             raise
 

@@ -177,6 +177,25 @@ async def test_more_than_can_wait_is_found_later(vault, running, monkeypatch):
     assert len(await studies(archive)) == 5
 
 
+async def test_an_index_whose_damage_shows_in_use_is_made_anew_while_queries_wait(vault, running, monkeypatch, capsys):
+    monkeypatch.setattr(archive_module, "RETRY_SECONDS", 3600.0)
+    for number in range(100):
+        vault.put(f"1.9.{number}", StudyInstanceUID=f"1.2.{number}")
+    archive = await running()
+    assert len(await studies(archive)) == 100
+    file = archive._index._file
+    file._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    while file._readers:  # so that nothing is remembered
+        file._readers.pop().close()
+    with file.path.open("r+b") as octets:
+        octets.seek(4096)
+        octets.write(bytes(file.path.stat().st_size - 4096))
+    with pytest.raises(ArchiveError):
+        await studies(archive)
+    assert len(await studies(archive)) == 100
+    assert ".index.sqlite was damaged, and was set aside as .index.sqlite.damaged-" in capsys.readouterr().err
+
+
 def test_an_archive_that_does_not_keep_up_keeps_no_query_waiting(vault, new_told):
     async def main():
         archive = VaultArchive(vault.directory, new_told())  # and nobody runs it

@@ -20,8 +20,25 @@ DAMAGED = b"this is no database, but long enough to be one" * 100
 PATIENCE = 30.0
 
 
-def opened(path, kind=SQLiteFile):
-    return kind(path, MIGRATIONS, what="index", if_newer="use that one")
+def opened(path, kind=SQLiteFile, **options):
+    return kind(path, MIGRATIONS, what="index", if_newer="use that one", if_damaged="make it anew", **options)
+
+
+def harm(path):
+    """Damage what is behind the first page, as a disk does, while it is in use."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(size - 4096))
+
+
+def filled(path, **options):
+    """Opened, with as many rows as need some pages, all of them in the file itself."""
+    file = opened(path, **options)
+    for number in range(5):
+        add(file, f"{number}" * 4000)
+    file._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
 
 
 def values(file):
@@ -113,6 +130,63 @@ def test_a_file_that_is_damaged_while_it_is_used_is_set_aside_by_nobody(path):
             values(file)
     assert path.exists()
     assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_what_can_be_made_anew_is_set_aside_when_its_damage_shows_in_use(path, capsys):
+    with closing(filled(path, is_derived=True)) as file, closing(opened(path, is_derived=True)) as other:
+        assert len(values(file)) == len(values(other)) == 5
+        harm(path)
+        damaged = path.read_bytes()
+        for each in (file, other):  # so that nothing is remembered
+            each._readers.pop().close()
+        with pytest.raises(ArchiveError) as failure:
+            values(file)
+        assert failure.value.is_damage
+        assert failure.value.detail == "database disk image is malformed: make it anew"
+        assert values(file) == []
+        add(file, "new")
+        assert values(other) == ["new"]  # the other has followed
+        add(other, "newer")
+        assert values(file) == ["new", "newer"]
+    (aside,) = [each for each in path.parent.glob("*.damaged-*") if not each.name.endswith("-wal")]
+    assert aside.read_bytes() == damaged
+    sentence = f"dulcet: the index {path} was damaged, and was set aside as {aside.name}: make it anew\n"
+    assert capsys.readouterr().err == sentence
+
+
+def test_damage_of_what_lies_beside_it_is_no_damage_of_it(path):
+    beside = path.with_name("beside.sqlite")
+    with closing(filled(beside)), closing(opened(path, is_derived=True, attached={"beside": beside})) as file:
+        add(file, "kept")
+        harm(beside)
+        for _ in range(2):
+            with pytest.raises(ArchiveError) as failure, file.reader() as connection:
+                connection.execute("SELECT sum(length(a)) FROM beside.t").fetchall()
+            assert failure.value.is_damage
+        assert values(file) == ["kept"]
+    assert not list(path.parent.glob("*.damaged*"))
+
+
+def test_who_has_it_open_follows_when_it_is_moved_away(path):
+    with closing(opened(path)) as file:
+        add(file, "old")
+        with file.reader() as connection:
+            path.rename(path.with_name("moved"))
+            assert connection.execute("SELECT a FROM t").fetchall() == [("old",)]  # to its end
+            add(file, "new")
+        assert values(file) == ["new"]
+        assert len(file._readers) == 1
+
+
+def test_a_directory_that_has_gone_is_an_error_of_ours(path):
+    (folder := path.parent / "folder").mkdir()
+    with closing(opened(folder / "x.sqlite")) as file:
+        folder.rename(path.parent / "away")
+        with pytest.raises(ArchiveError, match="the index can't be opened"):
+            add(file, 1)
+        (path.parent / "away").rename(folder)
+        add(file, 1)
+        assert values(file) == [1]
 
 
 def test_a_full_disk_is_what_is_said_and_what_fits_is_written_later(path):
