@@ -207,16 +207,15 @@ def waiting(directory: Path, names: Iterable[str]) -> set[str]:
 
     Nothing is made, and nothing changed. QueueError when there is a journal that can't be read.
     """
-    path = directory / JOURNAL
-    if not path.exists():
-        return set()
-    wanted = set(names)
+    path, wanted = directory / JOURNAL, set(names)
     try:
+        if not path.exists():
+            return set()
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as reader:
             entered = {uid for (uid,) in reader.execute("SELECT sop_instance_uid FROM arrival WHERE name IS NULL")}
             named = "SELECT name FROM arrival WHERE name NOT NULL UNION SELECT name FROM forward"
             still = wanted.intersection(name for (name,) in reader.execute(named))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise QueueError(f"the journal {path} of what is to be forwarded can't be read: {error}") from error
     return still.union(name for name in wanted if split_name(os.path.basename(name))[0] in entered)
 

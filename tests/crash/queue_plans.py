@@ -74,7 +74,7 @@ def forgets_the_lease():
 def enters_after_the_answer():
     """An object is entered to be forwarded when it has been acknowledged."""
 
-    def operation(self, store):
+    def operation(self, store, _observe):
         async def perform(association, received):
             sink, request = received.sink, association.request
             (inode, size, modified), uid = sink.identity, sink.sop_instance_uid
