@@ -29,6 +29,8 @@ _SENDING = ("jobs", "async_window", "no_convert", "max_pdu")
 
 def order(peer: str, paths: Sequence[str], options: dict[str, Any], wanted: dict[str, Any]) -> int:
     """Put a job into the queue and say its number; the exit code."""
+    if options["report_file"] is not None:
+        raise click.UsageError("--report is for now; for a job, `dulcet queue show JOB --report FILE` writes it")
     events = EventStream()
     report = SendReport(peer)
     events.subscribe(report)
@@ -56,11 +58,7 @@ def order(peer: str, paths: Sequence[str], options: dict[str, Any], wanted: dict
         for line in report.reasons_text():
             click.echo(line, err=True)
     summary = Summary(exit_code=code, counts={"queued": counts.instances, **outcomes}, octets=0)
-    try:
-        if options["report_file"] is not None:
-            report.write(options["report_file"])
-    finally:
-        events(summary)  # the last: it raises when standard output can't be written
+    events(summary)  # the last: it raises when standard output can't be written
     return code
 
 

@@ -143,13 +143,20 @@ def test_what_the_order_keeps_of_the_command_line(dulcet, state, image, tmp_path
 
 def test_what_can_not_be_sent_is_reported_and_the_rest_is_queued(dulcet, state, image, tmp_path, store):
     (tmp_path / "text.dcm").write_text("no image")
-    report = tmp_path / "report.csv"
-    answer = dulcet("send", "--queue", "--report", report, PEER, image(), tmp_path / "text.dcm", tmp_path / "gone")
+    answer = dulcet("send", "--queue", PEER, image(), tmp_path / "text.dcm", tmp_path / "gone")
     assert answer.code == 1
     assert "job 1: 1 file for" in answer.output
     assert "there is no such file" in answer.errors
     assert "it is not a DICOM file" in answer.errors
-    assert report.read_text().count("not-sent") == 2
+
+
+def test_a_report_of_what_is_not_sent_yet_is_wrong_use(dulcet, state, image, tmp_path):
+    """It had a header only; `queue show` writes that of the job."""
+    answer = dulcet("send", "--queue", "--report", tmp_path / "report.csv", PEER, image())
+    assert answer.code == 2
+    assert "dulcet queue show" in answer.errors
+    assert not (tmp_path / "report.csv").exists()
+    assert not (state / "queue.sqlite").exists()
 
 
 @pytest.mark.parametrize(("name", "code"), [("text.dcm", 65), ("gone.dcm", 66)])
@@ -499,12 +506,11 @@ def test_a_full_disk_under_the_log_costs_no_job(state, add, store):
     assert (job.state, job.worker, job.attempts) == (JobState.WAITING, None, 1)
 
 
-def test_an_order_whose_lines_can_not_be_written_is_whole_and_reported(state, image, store, tmp_path):
+def test_an_order_whose_lines_can_not_be_written_is_whole(state, image, store, tmp_path):
     image()
-    report = tmp_path / "report.csv"
     with open("/dev/full", "wb") as full:
         ran = subprocess.run(
-            [*(sys.executable, "-m", "dulcet", "send", "--queue", "--json", "--report", report), PEER, tmp_path],
+            [*(sys.executable, "-m", "dulcet", "send", "--queue", "--json"), PEER, tmp_path],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -515,7 +521,6 @@ def test_an_order_whose_lines_can_not_be_written_is_whole_and_reported(state, im
     assert "No space left on device" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert [job.counts.instances for job in store.jobs()] == [1]
-    assert report.exists()
 
 
 def test_a_damaged_queue_is_told_of_on_standard_error(queue, state):
