@@ -5,6 +5,7 @@ import shutil
 import ssl
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import trio
 
 from dulcet.commands.conform_list import list_cases
 from dulcet.commands.conform_reports import Reporter, compare, exit_code, write_reports
+from dulcet.commands.conform_signals import until_signal
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
 from dulcet.commands.peers import peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
@@ -111,7 +113,12 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     reporter = Reporter(options, "scp")
     conditions = _conditions(declaration, options)
     try:
-        run = trio.run(test_acceptor, product, declaration, conditions, selection, reporter.progress)
+        run = trio.run(
+            until_signal,
+            lambda stop: test_acceptor(
+                product, declaration, replace(conditions, stop=stop), selection, reporter.progress
+            ),
+        )
     except AssociationError as error:
         click.echo(f"dulcet: {error}", err=True)
         return error.exit_code
@@ -176,14 +183,14 @@ def scu(**options: Any) -> int:
         return list_cases(catalogue.in_order(cases), selection, as_json=options["as_json"], from_port=from_port)
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
     reporter = Reporter(options, "scu")
+    invitation, conditions = _invitation(declaration, options), _conditions(declaration, options)
+    listening = Listening(port=options["port"], from_port=options["from_port"] or 0, idle_seconds=options["wait"])
+    processes = min(options["parallel"], MOST_PROCESSES)
     run = trio.run(
-        test_requestor,
-        _invitation(declaration, options),
-        Listening(port=options["port"], from_port=options["from_port"] or 0, idle_seconds=options["wait"]),
-        _conditions(declaration, options),
-        selection,
-        reporter.progress,
-        min(options["parallel"], MOST_PROCESSES),
+        until_signal,
+        lambda stop: test_requestor(
+            invitation, listening, replace(conditions, stop=stop), selection, reporter.progress, processes
+        ),
     )
     run.declared, run.configuration_digest = declaration.shown(), declaration.digest
     return reporter.finish(run)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.terminal import has_colour, moves_cursor
 
 EXIT_FAILED = 1
+EXIT_SIGNAL = 128  # and the number of the signal, as the shell says it
 _FILES = ("output", "junit", "markdown", "html")
 _ABOUT_OTHER_CASES = (
     *("--case", "--without", "--level", "--waivers", "--baseline"),
@@ -67,6 +69,9 @@ class Reporter:
             _compare(made, self.baseline)
         write_reports(made, self.options, run)
         self._show(made)
+        if run.interrupted_by:
+            click.echo("dulcet: interrupted", err=True)
+            return EXIT_SIGNAL + signal.Signals[run.interrupted_by]
         if run.side == "scu" and not any(result.findings.wires for result in run.results):
             click.echo(f"dulcet: no product connected to the kit{_why_none(run)}", err=True)
             return PeerUnavailableError.exit_code
@@ -76,7 +81,7 @@ class Reporter:
         if self.options["as_json"]:
             for case in made["cases"]:
                 click.echo(json_line("conform.case", case))
-            click.echo(json_line("conform.summary", made["summary"]))
+            click.echo(json_line("conform.summary", {**made["summary"], "interrupted": made["interrupted"]}))
             return
         strict = self.options["strict"]
         shown = (

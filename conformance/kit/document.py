@@ -33,6 +33,7 @@ def to_document(run: Run, *, kit_version: str) -> Document:
         "side": run.side,
         "started": run.started.isoformat(timespec="milliseconds"),
         "seconds": round(run.seconds, 3),
+        "interrupted": {"by": run.interrupted_by, "not_played": run.not_played} if run.interrupted_by else None,
         "command_line": run.command_line,
         "configuration_sha256": run.configuration_digest,
         "product": {

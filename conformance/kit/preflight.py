@@ -38,7 +38,8 @@ async def look_at(product: Product, patience: Patience) -> Observed:
             _note(observed, await visit.ask(product.request(*contexts)))
         except DulcetError as error:
             failure = error
-        await visit.close()
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -83,7 +84,8 @@ async def _is_blocked(product: Product, patience: Patience) -> bool:
             await visit.associate(context(1, VERIFICATION))
         except (PreconditionError, DulcetError):
             is_blocked = True
-        await visit.close()
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     return is_blocked
 
@@ -107,7 +109,8 @@ async def _concurrency(product: Product, patience: Patience) -> int:
                 held += 1
         except (PreconditionError, DulcetError):
             pass
-        await visit.close()
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     return max(held, 1)
 
@@ -126,7 +129,8 @@ async def baseline(product: Product, patience: Patience) -> Product:
             outcomes.append(str(await association.release()))
         except (PreconditionError, DulcetError):
             pass
-        await visit.close()
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     wrong = frozenset(outcomes) - {"RSP(0000)", "RP"}
     codes = {problem.code for problem in findings.problems} | ({"UNUSABLE_AFTER"} if wrong else set())

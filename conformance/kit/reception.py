@@ -219,12 +219,15 @@ class Reception:
             self.warn("NOT_REPORTED", "the product's command ended with exit code 0, and wrote nothing")
 
     async def close(self) -> None:
-        """Close what is open, end the process."""
+        """Close what is open, end the process; at once when the run is stopped."""
         for peer in self._peers:
             await peer.close()
-        if self._process is not None and self._process.returncode is None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        try:
             await self.ended()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            with trio.CancelScope(shield=True), trio.move_on_after(END_SECONDS):
-                await self._process.wait()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                with trio.CancelScope(shield=True), trio.move_on_after(END_SECONDS):
+                    await self._process.wait()

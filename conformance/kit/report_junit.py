@@ -45,7 +45,9 @@ def _suite(
 
 def _properties(document: Document) -> list[tuple[str, str]]:
     observed = document["product"]["observed"]
+    interrupted = document.get("interrupted")
     return [
+        *([("interrupted_by", interrupted["by"])] if interrupted else []),
         ("kit", document["kit"]["version"]),
         ("product", document["product"]["address"]),
         ("implementation_class_uid", observed["implementation_class_uid"]),

@@ -37,7 +37,8 @@ def products(documents: Sequence[Document]) -> list[str]:
         name = " ".join(str(declared[key]) for key in ("vendor", "version") if key in declared)
         title = document["product"]["address"].partition("@")[0]
         name = name or " ".join(word for word in (title, observed["implementation_version_name"]) if word)
-        found.append(f"{name or NOBODY} ({document['side']})")
+        part = f"{document['side']}, interrupted" if document.get("interrupted") else document["side"]
+        found.append(f"{name or NOBODY} ({part})")
     return [f"{name} #{index}" if found.count(name) > 1 else name for index, name in enumerate(found, 1)]
 
 

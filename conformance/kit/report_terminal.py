@@ -103,9 +103,11 @@ def conclusion(document: Document, *, strict: bool = False) -> Iterable[str]:
     """What it comes to, in a sentence or two; `strict` counts failures of every level."""
     counted = document["summary"]
     required, decided = counted["required_failures"], _decided(counted["verdicts"])
+    if document.get("interrupted"):
+        yield f"{_interrupted(document['interrupted'])}."
     if not decided:
-        words = (f"{count} {_UNDECIDED[word]}" for word, count in counted["verdicts"].items())
-        yield f"Nothing was decided ({', '.join(words)}), in {document['seconds']:.0f} s."
+        words = ", ".join(f"{count} {_UNDECIDED[word]}" for word, count in counted["verdicts"].items())
+        yield f"Nothing was decided ({words or 'nothing was played'}), in {document['seconds']:.0f} s."
     elif required:
         yield f"{required} required case{'s' if required != 1 else ''} failed, in {document['seconds']:.0f} s."
     else:
@@ -118,6 +120,11 @@ def conclusion(document: Document, *, strict: bool = False) -> Iterable[str]:
     yield "PASS means that no deviation was observed; it is no certificate."
     if "baseline" in document:
         yield from _compared(document)
+
+
+def _interrupted(interrupted: Document) -> str:
+    left = interrupted["not_played"]
+    return f"Interrupted by {interrupted['by']}: {left} case{'s were' if left != 1 else ' was'} not played"
 
 
 def _others_failed(levels: dict[str, dict[str, int]]) -> str:

@@ -84,6 +84,10 @@ class Run:
     results: list[CaseResult] = field(default_factory=list)
     died_in: list[str] = field(default_factory=list)
     """The cases in one of which the product stopped answering for good."""
+    not_played: int = 0
+    """Cases that were selected, and that were to come when the run was stopped."""
+    interrupted_by: str = ""
+    """What stopped it: `SIGINT`, `SIGTERM`."""
 
     @property
     def required_failures(self) -> list[CaseResult]:

@@ -37,6 +37,8 @@ class Conditions:
     allow_load: bool = False
     recovery_seconds: float = 15.0
     """How long a product may be gone after a case before the run is over."""
+    stop: trio.CancelScope | None = None
+    """Ends the run early when it is cancelled; of one run only."""
 
 
 def why_skipped(case: Case, has: Container[str], conditions: Conditions, *, verb: str = "claim") -> str:
@@ -82,6 +84,12 @@ def confirmed(first: CaseResult, second: CaseResult) -> CaseResult:
         text = f"the first run: {first.judgement.explanation}; the second: {second.judgement.explanation}"
         second.judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_REPRODUCED", text)
     return second
+
+
+def unconfirmed(first: CaseResult) -> CaseResult:
+    """The result of a case that would have been played again, had the run not been stopped."""
+    text = f"stopped before the second run; the first: {first.judgement.explanation}"
+    return replace(first, first=first.judgement, judgement=Judgement(Verdict.INCONCLUSIVE, "INTERRUPTED", text))
 
 
 async def play(case: Case, product: Product, patience: Patience) -> CaseResult:
@@ -136,16 +144,18 @@ async def _played(
     judgement: Judgement | None = None
     async with trio.open_nursery() as nursery:
         visit = Visit(product, patience, nursery, findings, is_basic=case.id in BASIC_CASES)
-        with trio.move_on_after(limit) as deadline:
-            try:
-                outcome = await case.play(visit)
-            except PreconditionError as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
-            except DulcetError as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", str(error))
-            except Exception as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "KIT_ERROR", f"{type(error).__name__}: {error}")
-        await visit.close()
+        try:
+            with trio.move_on_after(limit) as deadline:
+                try:
+                    outcome = await case.play(visit)
+                except PreconditionError as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
+                except DulcetError as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", str(error))
+                except Exception as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "KIT_ERROR", f"{type(error).__name__}: {error}")
+        finally:
+            await visit.close()
         nursery.cancel_scope.cancel()
     if deadline.cancelled_caught:
         judgement = Judgement(Verdict.INCONCLUSIVE, "TOO_SLOW", f"not finished within {limit:g} s")
@@ -160,6 +170,7 @@ class Runner:
         self.conditions = conditions
         self.progress = progress
         self._results: dict[str, CaseResult] = {}
+        self._to_confirm: set[str] = set()
         self._total = 0
         self._down = ""
         self._looking = trio.Lock()
@@ -170,8 +181,8 @@ class Runner:
         self._kept_in = ""
         """The case that waited for ARTIM, which was not declared."""
 
-    async def run(self, cases: Sequence[Case]) -> list[CaseResult]:
-        """Every case once, and once more what failed."""
+    async def run(self, cases: Sequence[Case]) -> None:
+        """Every case once, and once more what failed. When it is cancelled, `results` has what was played."""
         self._total = len(cases)
         playable = []
         for case in cases:
@@ -181,7 +192,11 @@ class Runner:
             elif case.play is not None:
                 playable.append(case)
         await self._all(playable)
-        return [self._results[case.id] for case in cases if case.id in self._results]
+
+    def results(self, cases: Sequence[Case]) -> list[CaseResult]:
+        """In the order of the cases; a failure that was not confirmed yet is none."""
+        found = [self._results[case.id] for case in cases if case.id in self._results]
+        return [unconfirmed(result) if result.case.id in self._to_confirm else result for result in found]
 
     async def _all(self, cases: Sequence[Case]) -> None:
         alone = [case for case in cases if case.alone or case.load]
@@ -223,6 +238,8 @@ class Runner:
         self._results[case.id] = result
         if self._is_down() or not self._needs_confirmation(result):
             self._done(result)
+        else:
+            self._to_confirm.add(case.id)
 
     def _is_down(self) -> bool:
         return bool(self._down)
@@ -298,6 +315,7 @@ class Runner:
         return trouble
 
     def _done(self, result: CaseResult) -> None:
+        self._to_confirm.discard(result.case.id)
         self._results[result.case.id] = result
         self._finished += 1
         self.progress(result, self._finished, self._total)

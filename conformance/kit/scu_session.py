@@ -27,6 +27,7 @@ from dulcet.conformance.kit.runner import (
     confirmed,
     fair,
     skipped,
+    unconfirmed,
     why_skipped,
 )
 from dulcet.conformance.kit.session import Selection, put_together
@@ -78,7 +79,7 @@ async def test_requestor(
     progress: Progress,
     parallel: int,
 ) -> Run:
-    """Play what is selected.
+    """Play what is selected; the run has what was played when `conditions.stop` is cancelled.
 
     Raises ConfigurationError when a port or the command can't be used, PeerUnavailableError when the command ends
     without connecting, from the first case on.
@@ -88,7 +89,10 @@ async def test_requestor(
     cases = [case for case in catalogue.in_order(catalogue.requestor_cases()) if selection.wants(case)]
     checks = [check for check in catalogue.requestor_checks() if selection.wants(check.case)]
     runner = _Runner(invitation, listening, conditions, progress, len(cases))
-    played = await runner.run(cases, parallel)
+    with conditions.stop or trio.CancelScope() as stop:
+        await runner.run(cases, parallel)
+    played = runner.played(cases)
+    run.not_played = len(cases) - len(played) if stop.cancelled_caught else 0
     run.claims = dict.fromkeys(invitation.does, "declared")
     run.results = put_together(played, checks, lambda case: "")
     _observe(run)
@@ -118,13 +122,14 @@ class _Runner:
         self.progress = progress
         self.total = total
         self.results: dict[str, CaseResult] = {}
+        self.to_confirm: set[str] = set()
         self.finished = 0
         self.fault: DulcetError | None = None
         """Why no case can be played."""
         self.unconnected: int | None = 0
         """Cases whose command ended without connecting; None once one has connected."""
 
-    async def run(self, cases: Sequence[Case], parallel: int) -> list[CaseResult]:
+    async def run(self, cases: Sequence[Case], parallel: int) -> None:
         playable = []
         for case in cases:
             reason = why_skipped(case, self.invitation.does, self.conditions, verb="do")
@@ -141,7 +146,11 @@ class _Runner:
         for case in playable:
             if case.id not in self.results:
                 self.done(skipped(case, f"nothing connected for it (called AE title {title_of(case.id)})"))
-        return [self.results[case.id] for case in cases]
+
+    def played(self, cases: Sequence[Case]) -> list[CaseResult]:
+        """In the order of the cases; a failure that was not confirmed yet is none."""
+        found = [self.results[case.id] for case in cases if case.id in self.results]
+        return [unconfirmed(result) if result.case.id in self.to_confirm else result for result in found]
 
     async def _with_command(self, cases: Sequence[Case], parallel: int) -> None:
         waiting = [case for case in cases if case.waits_artim]
@@ -174,6 +183,8 @@ class _Runner:
         self._count_unconnected(result)
         if not self._needs_confirmation(case):
             self.done(result)
+        else:
+            self.to_confirm.add(case.id)
 
     def _count_unconnected(self, result: CaseResult) -> None:
         if result.findings.wires or result.outcome is not None:
@@ -190,6 +201,7 @@ class _Runner:
         self.done(confirmed(self.results[case.id], second))
 
     def done(self, result: CaseResult) -> None:
+        self.to_confirm.discard(result.case.id)
         self.results[result.case.id] = result
         self.finished += 1
         self.progress(result, self.finished, self.total)
@@ -229,24 +241,26 @@ async def _played(
     fault: ConfigurationError | None = None
     async with trio.open_nursery() as nursery:
         reception = Reception(invitation, activity_of(case, invitation.does), patience, nursery, findings)
-        with trio.move_on_after(limit) as deadline:
-            try:
-                if connection is None:
-                    await reception.open(0)
-                else:
-                    nursery.start_soon(reception.take, connection.stream, connection.octets)
-                outcome = await case.play(reception)
-            except NotConnectedError as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_CONNECTED", str(error))
-            except PreconditionError as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
-            except ConfigurationError as error:
-                fault = error
-            except DulcetError as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", str(error))
-            except Exception as error:
-                judgement = Judgement(Verdict.INCONCLUSIVE, "KIT_ERROR", f"{type(error).__name__}: {error}")
-        await reception.close()
+        try:
+            with trio.move_on_after(limit) as deadline:
+                try:
+                    if connection is None:
+                        await reception.open(0)
+                    else:
+                        nursery.start_soon(reception.take, connection.stream, connection.octets)
+                    outcome = await case.play(reception)
+                except NotConnectedError as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "NOT_CONNECTED", str(error))
+                except PreconditionError as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "PRECONDITION", str(error))
+                except ConfigurationError as error:
+                    fault = error
+                except DulcetError as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "SUT_DOWN", str(error))
+                except Exception as error:
+                    judgement = Judgement(Verdict.INCONCLUSIVE, "KIT_ERROR", f"{type(error).__name__}: {error}")
+        finally:
+            await reception.close()
         nursery.cancel_scope.cancel()
     if deadline.cancelled_caught:
         judgement = Judgement(Verdict.INCONCLUSIVE, "TOO_SLOW", f"not finished within {limit:g} s")

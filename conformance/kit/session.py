@@ -60,20 +60,28 @@ def names_of(cases: Sequence[Case]) -> set[str]:
 async def test_acceptor(
     product: Product, declaration: Declaration, conditions: Conditions, selection: Selection, progress: Progress
 ) -> Run:
-    """Play what is selected. Raises a DulcetError when the product makes no association at all."""
+    """Play what is selected. Raises a DulcetError when the product makes no association at all.
+
+    The run has what was played when `conditions.stop` is cancelled.
+    """
     run = Run(side="scp", peer=f"{product.called}@{product.host}:{product.port}", command_line="", started=_now())
     clock = trio.current_time()
-    run.observed = await look_at(product, conditions.patience)
-    known = _known(product, declaration, run.observed)
-    known = await baseline(known, conditions.patience)
-    known = _with_gate(known, conditions.patience)
-    run.claims = dict(known.claims)
     cases = [case for case in catalogue.in_order(catalogue.acceptor_cases()) if selection.wants(case)]
     checks = [check for check in catalogue.acceptor_checks() if selection.wants(check.case)]
-    runner = Runner(known, conditions, progress)
-    played = await runner.run(cases)
-    run.died_in = runner.suspects
-    run.results = put_together(played, checks, lambda case: why_skipped(case, known.claims, conditions))
+    played: list[CaseResult] = []
+    with conditions.stop or trio.CancelScope() as stop:
+        run.observed = await look_at(product, conditions.patience)
+        known = _known(product, declaration, run.observed)
+        known = await baseline(known, conditions.patience)
+        known = _with_gate(known, conditions.patience)
+        run.claims = dict(known.claims)
+        runner = Runner(known, conditions, progress)
+        try:
+            await runner.run(cases)
+        finally:
+            played, run.died_in = runner.results(cases), runner.suspects
+    run.not_played = len(cases) - len(played) if stop.cancelled_caught else 0
+    run.results = put_together(played, checks, lambda case: why_skipped(case, run.claims, conditions))
     _measured_artim(run)
     run.seconds = trio.current_time() - clock
     return run

@@ -44,6 +44,7 @@ CODES = {
     "CLOSED_SILENTLY": "the connection was closed where an A-ABORT or A-ASSOCIATE-RJ should have been sent first",
     "CLOSED_SILENTLY(RST)": "the connection was reset; an A-ABORT on its way may have been lost",
     "HANG": "nothing came, and the connection stayed open",
+    "INTERRUPTED": "the run was stopped before the case was played the second time",
     "MALFORMED_PDU": "what came is not a PDU of PS3.8 9.3",
     "NOT_CONNECTED": "the product's command ended, and the product had not connected",
     "NOT_REPRODUCED": "a second run ended otherwise than the first",
