@@ -100,7 +100,7 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
             durability=Durability(options["durability"]),
             on_conflict=OnConflict(options["on_conflict"]),
             max_object_octets=options["max_object"],
-            min_free_octets=options["min_free"],
+            **_min_free(options["min_free"]),
             lenient_uid=options["lenient_uid"],
         ),
         max_pdu_length=options["max_pdu"],
@@ -115,6 +115,11 @@ def _settings(options: dict[str, Any]) -> ServerSettings:
         verbose=options["verbose"],
         quiet=options["quiet"],
     )
+
+
+def _min_free(value: int | float | None) -> dict[str, Any]:
+    """A share of the disk is a float."""
+    return {"min_free_share" if isinstance(value, float) else "min_free_octets": value}
 
 
 def _archive(options: dict[str, Any]) -> ArchiveSettings:

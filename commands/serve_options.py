@@ -1,5 +1,6 @@
 """The options of `dulcet serve`, by what they are about, as its --help shows them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ _LIMITS = Limits()
 _ARCHIVE = ArchiveSettings()
 
 
+_PERCENT = re.compile(r"(\d{1,2}(?:\.\d{1,3})?) ?%", re.ASCII)
+
+
 class Octets(click.ParamType[int]):
     """`4G`, `500M`, `1048576`."""
 
@@ -31,6 +35,19 @@ class Octets(click.ParamType[int]):
             return octets_of(value)
         except ConfigurationError as error:
             self.fail(str(error), param, ctx)
+
+
+class OctetsOrShare(Octets):
+    """As `Octets`, or `5%`: a share of the file system, which comes as a float from 0 to 1."""
+
+    name = "octets|percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """An int of octets, or a float."""
+        if isinstance(value, float):
+            return value
+        matched = _PERCENT.fullmatch(str(value).strip())
+        return float(matched[1]) / 100 if matched else super().convert(value, param, ctx)
 
 
 def _number(name: str, default: int, metavar: str = "N", most: int | None = None, text: str = "") -> Callable[[F], F]:
@@ -68,7 +85,10 @@ GROUPS: dict[str, tuple[Callable[[Any], Any], ...]] = {
             "--max-object", type=Octets(), default="4G", show_default=True, help="Larger ones are refused (A700H)."
         ),
         click.option(
-            "--min-free", type=Octets(), help="Free space below which objects are refused. [default: 2 %, at least 1G]"
+            "--min-free",
+            type=OctetsOrShare(),
+            metavar="OCTETS|PERCENT",
+            help="Free space below which objects are refused: 4G, or 5%. [default: 2%, but at least 1G]",
         ),
         click.option("--keep-days", type=click.FloatRange(min=0), metavar="N", help="Remove series that came before."),
         click.option("--keep-octets", type=Octets(), metavar="SIZE", help="Remove the oldest series beyond so much."),

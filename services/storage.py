@@ -37,6 +37,8 @@ class StorageOptions:
     """A larger data set is refused."""
     min_free_octets: int | None = None
     """Free space below which nothing is taken; None: 2 % of the file system, and at least 1 GiB."""
+    min_free_share: float | None = None
+    """The same as a share of the file system, 0 to 1, in place of octets."""
     lenient_uid: bool = False
     """Take SOP Instance UIDs with leading zeros in their components, which PS3.5 9.1 forbids."""
 
@@ -53,7 +55,12 @@ class Storage:
         self._directory = StorageDirectory(options.directory, file_system or FileSystem())
         self._shelf = Shelf(
             directory=self._directory,
-            space=DiskSpace(self._directory.file_system, self._directory.temporary, options.min_free_octets),
+            space=DiskSpace(
+                self._directory.file_system,
+                self._directory.temporary,
+                options.min_free_octets,
+                min_free_share=options.min_free_share,
+            ),
             keeper=self._keeper(),
             on_conflict=options.on_conflict,
             max_object_octets=options.max_object_octets,

@@ -107,7 +107,7 @@ class _Server:
                 nursery.start_soon(self._await_ends, ends, listener, nursery.cancel_scope)
                 nursery.start_soon(self._await_reloads, reloads, storage, listener)
                 if self._part.is_first:
-                    self._announce(listener)
+                    self._announce(listener, storage)
                 await listener.serve()
                 if self._queue is not None:
                     await self._queue.ended.wait()
@@ -307,7 +307,7 @@ class _Server:
 
     # Ready ----------------------------------------------------------------------------------------------------------
 
-    def _announce(self, listener: Listener) -> None:
+    def _announce(self, listener: Listener, storage: Storage) -> None:
         settings = self._settings
         where = ", ".join(self._monitor.addresses)
         tls = " with TLS" if settings.tls else ""
@@ -320,9 +320,18 @@ class _Server:
             self._log("server.ready", None, ae_title=settings.ae_title, **about)
         else:
             print(line, flush=True)
-        for warning in _warnings(settings):
+        for warning in (*_warnings(settings), *_no_room(storage)):
             print(f"dulcet: {warning}", file=sys.stderr, flush=True)
         notify(READY)
+
+
+def _no_room(storage: Storage) -> list[str]:
+    """Who starts a server on a full disk hears of it before the first sender does."""
+    try:
+        storage.check()
+    except StorageError as error:
+        return [f"no object can be stored now, each is refused with A700H: {error} (--min-free)"]
+    return []
 
 
 def _warnings(settings: ServerSettings) -> list[str]:

@@ -53,6 +53,7 @@ _OPTIONS = {
     "host": "bind",
     "max_object_octets": "max_object",
     "min_free_octets": "min_free",
+    "min_free_share": "min_free",
     "as_json": "json",
     "queue": "no_queue",
     "max_pdu_length": "max_pdu",

@@ -24,10 +24,13 @@ class DiskSpace:
         descriptor: int,
         min_free_octets: int | None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        min_free_share: float | None = None,
     ) -> None:
         self._file_system = file_system
         self._descriptor = descriptor
         self._min_free_octets = min_free_octets
+        self._min_free_share = min_free_share
         self._clock = clock
         self._octets_until_check = 0
         self._next_check = 0.0
@@ -49,9 +52,11 @@ class DiskSpace:
             status = self._file_system.statvfs(self._descriptor)
         except OSError as error:
             raise out_of_resources(error) from error
-        least = self._min_free_octets
-        if least is None:
-            least = max(MIN_FREE_OCTETS, int(status.f_blocks * status.f_frsize * MIN_FREE_SHARE))
+        least, total = self._min_free_octets, status.f_blocks * status.f_frsize
+        if self._min_free_share is not None:
+            least = int(total * self._min_free_share)
+        elif least is None:
+            least = max(MIN_FREE_OCTETS, int(total * MIN_FREE_SHARE))
         if status.f_bavail * status.f_frsize < least:
             raise StorageError(f"less than {least:,} octets are free on the disk", status=OUT_OF_RESOURCES)
         if status.f_files and status.f_favail < MIN_FREE_INODES:  # some file systems count none

@@ -186,6 +186,16 @@ def test_a_disk_below_its_watermark_is_not(served):
         assert status == 503
         assert found["status"] == "failing"
         assert found["reasons"] == ["less than 900,000,000,000,000 octets are free on the disk"]
+        told = "no object can be stored now, each is refused with A700H: less than 900,000,000,000,000 octets are free"
+        assert told in server.log()
+
+
+def test_the_watermark_may_be_a_share_of_the_disk(served):
+    with served("--min-free", "99.999%") as server:
+        assert server.health()[0] == 503
+    with served("--min-free", "0%") as server:
+        assert server.health()[0] == 200
+        assert "no object can be stored" not in server.log()
 
 
 async def test_a_server_that_is_stopping_is_not(served, wait_until):
