@@ -17,7 +17,7 @@ from dulcet.commands.conform_list import list_cases
 from dulcet.commands.conform_reports import Reporter, compare, exit_code, write_reports
 from dulcet.commands.conform_signals import until_signal
 from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
-from dulcet.commands.peers import peers
+from dulcet.commands.peers import explain, peers
 from dulcet.conformance.kit import catalogue, document, report_terminal
 from dulcet.conformance.kit.case import Case, Level
 from dulcet.conformance.kit.configuration import ACTIVITIES, Declaration, read_declaration
@@ -27,6 +27,7 @@ from dulcet.conformance.kit.runner import Conditions
 from dulcet.conformance.kit.scu_session import Listening, test_requestor
 from dulcet.conformance.kit.session import Selection, names_of, test_acceptor, unknown_prefixes
 from dulcet.errors import AssociationError
+from dulcet.services.requestor import Peer
 from dulcet.station.book.own_address import is_loopback
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.terminal import has_colour
@@ -81,7 +82,11 @@ def conform() -> None:
     """Test a DICOM product clause by clause.
 
     `scp` connects to a product that listens, `scu` listens for a product that connects, `report` makes other reports
-    of a result. Exit codes: 0 nothing required failed, 1 something did, 2 usage, 69 the product can't be reached.
+    of a result.
+
+    Exit codes: 0 nothing required failed, 1 something did, 2 usage, 66 no such file, 68 unknown host, 69 the product
+    can't be reached or none connected, 75 it takes the connection and is silent, 76 it aborts the kit's association,
+    77 it refuses the AE titles or a certificate is not accepted, 78 configuration, 130 and 143 interrupted.
     """
 
 
@@ -108,7 +113,8 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     if not peer:
         raise click.UsageError("a PEER is needed: AET@HOST:PORT")
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
-    product = _product(peer, declaration, options)
+    asked = _one_peer(peer, options)
+    product = _product(asked, declaration, options)
     _refuse_strangers(product.host, options["i_own_this_system"])
     reporter = Reporter(options, "scp")
     conditions = _conditions(declaration, options)
@@ -120,7 +126,7 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
             ),
         )
     except AssociationError as error:
-        click.echo(f"dulcet: {error}", err=True)
+        explain(error, asked)
         return error.exit_code
     run.declared, run.configuration_digest = declaration.shown(), declaration.digest
     return reporter.finish(run)
@@ -280,16 +286,20 @@ def _that_begin_with(text: str, cases: Sequence[Case]) -> str:
     )
 
 
-def _product(words: Sequence[str], declaration: Declaration, options: dict[str, Any]) -> Product:
-    tls = tls_client(options)
+def _one_peer(words: Sequence[str], options: dict[str, Any]) -> Peer:
     found = peers(words, called=options["aec"], calling=options["aet"])
     if len(found) != 1:
         raise click.UsageError("one PEER at a time is tested")
+    return found[0]
+
+
+def _product(peer: Peer, declaration: Declaration, options: dict[str, Any]) -> Product:
+    tls = tls_client(options)
     return Product(
-        host=found[0].host,
-        port=found[0].port,
-        called=found[0].ae_title,
-        calling=found[0].calling_ae_title,
+        host=peer.host,
+        port=peer.port,
+        called=peer.ae_title,
+        calling=peer.calling_ae_title,
         promiscuous=declaration.promiscuous,
         user=declaration.user,
         bad_user=declaration.bad_user,

@@ -21,6 +21,7 @@ from dulcet.ul.reasons import explain_abort, explain_rejection
 
 CONCURRENT_ASSOCIATIONS = 12  # what the kit makes use of at most
 PROMPT_SECONDS = 0.5  # more than the first C-ECHO took: an association that waits for its turn takes longer
+TLS_ALERT = b"\x15\x03"  # RFC 8446 5.1: the type of the record, and the first octet of its version
 PROPOSED = tuple(dict.fromkeys(uid for claim in CLAIMS for uid in claim.abstract_syntaxes))
 
 
@@ -35,7 +36,7 @@ async def look_at(product: Product, patience: Patience) -> Observed:
     async with trio.open_nursery() as nursery:
         visit = Visit(product, replace(patience, answer=patience.patient), nursery, Findings())
         try:
-            _note(observed, await visit.ask(product.request(*contexts)))
+            _note(observed, product, await visit.ask(product.request(*contexts)))
         except DulcetError as error:
             failure = error
         finally:
@@ -48,10 +49,10 @@ async def look_at(product: Product, patience: Patience) -> Observed:
     return observed
 
 
-def _note(observed: Observed, asked: Asked) -> None:
+def _note(observed: Observed, product: Product, asked: Asked) -> None:
     answer = asked.answer
     if answer is None:
-        raise _why_not(asked)
+        raise _why_not(product, asked)
     observed.implementation_class_uid = answer.implementation_class_uid or ""
     observed.implementation_version_name = answer.implementation_version_name or ""
     observed.maximum_length_received = answer.maximum_length_received
@@ -61,7 +62,7 @@ def _note(observed: Observed, asked: Asked) -> None:
             observed.contexts[PROPOSED[index]] = (result.result, result.transfer_syntax or "")
 
 
-def _why_not(asked: Asked) -> DulcetError:
+def _why_not(product: Product, asked: Asked) -> DulcetError:
     numbers = asked.outcome.numbers
     if asked.outcome.word == "RJ":
         text = f"the product rejects the kit's association: {explain_rejection(*numbers)}"
@@ -71,7 +72,14 @@ def _why_not(asked: Asked) -> DulcetError:
         return AssociationAbortedError(text, source=numbers[0], reason=numbers[1])
     if asked.outcome.word == "SILENCE":
         return PeerTimeoutError("the product takes the connection and answers no A-ASSOCIATE-RQ")
-    return PeerUnavailableError(f"the product makes no association with the kit: {asked.outcome.explain()}")
+    if asked.seen is not None and asked.seen.octets[:2] == TLS_ALERT:
+        return PeerUnavailableError(
+            "the product answers an A-ASSOCIATE-RQ with a TLS alert: it speaks TLS only, say --tls"
+        )
+    hint = ""
+    if asked.outcome.word in ("CLOSE", "RST"):
+        hint = "; it may speak TLS only: --tls" if product.tls is None else "; it may want a certificate: --tls-cert"
+    return PeerUnavailableError(f"the product makes no association with the kit: {asked.outcome.explain()}{hint}")
 
 
 async def _is_blocked(product: Product, patience: Patience) -> bool:

@@ -95,18 +95,6 @@ def answer_to_hello(octets: bytes, ended: bool) -> Outcome:
     return Outcome("CLOSE") if ended else Outcome("SILENCE")
 
 
-def reason_of(error: BaseException) -> str:
-    """Why a handshake or a connection failed, in words: an alert by its name, an end without one as such."""
-    error = error.__cause__ or error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the kit does not trust its certificate ({error.verify_message})"
-    if isinstance(error, EOFError | ssl.SSLEOFError):
-        return "the product closed the connection and sent no alert"
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
-
-
 class TLSPipe:
     """A TLS client over a TCP stream, its records within reach."""
 

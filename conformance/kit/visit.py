@@ -1,5 +1,6 @@
 """The kit connects: one case against a product that is an acceptor."""
 
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,12 +10,13 @@ import trio
 
 from dulcet.conformance.kit import command_set, stimuli
 from dulcet.conformance.kit.exchange import Wire
+from dulcet.conformance.kit.failures import reason_of, unreachable
 from dulcet.conformance.kit.messages import Assembler, Message
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.raw_peer import RawPeer, Seen, outcome_of
 from dulcet.dimse.uids import VERIFICATION
-from dulcet.errors import DecodeError, PeerUnavailableError
+from dulcet.errors import DecodeError, PeerUnavailableError, TLSError, UnknownHostError
 from dulcet.ul.pdu import AAssociateAC, decode_pdu
 
 CONNECT_SECONDS = 5.0
@@ -80,8 +82,9 @@ class Visit:
             self.findings.problems.append(Problem(code, explanation, True))
 
     async def connect(self, *, judged: bool = True) -> RawPeer:
-        """Open a connection. PeerUnavailableError when the product can't be reached."""
+        """Open a connection. UnknownHostError, PeerUnavailableError, TLSError when the product can't be reached."""
         product = self.product
+        where = f"{product.host}:{product.port}"
         if product.gate is not None:
             await product.gate.enter(self.findings)
         try:
@@ -89,12 +92,12 @@ class Visit:
                 stream: trio.abc.Stream = await trio.open_tcp_stream(product.host, product.port)
                 if product.tls is not None:
                     stream = await self._secured(stream, product.tls)
+        except socket.gaierror as error:
+            raise UnknownHostError(f"the name {product.host!r} has no address ({error.strerror or error})") from None
         except (OSError, trio.BrokenResourceError) as error:
-            raise PeerUnavailableError(f"{product.host}:{product.port} can't be reached: {error}") from None
+            raise PeerUnavailableError(f"{where} {unreachable(error)}") from None
         except trio.TooSlowError:
-            raise PeerUnavailableError(
-                f"{product.host}:{product.port} did not take a connection within {CONNECT_SECONDS:g} s"
-            ) from None
+            raise PeerUnavailableError(f"{where} did not take a connection within {CONNECT_SECONDS:g} s") from None
         return self.adopt(stream, judged=judged)
 
     async def _secured(self, stream: trio.abc.Stream, context: ssl.SSLContext) -> trio.abc.Stream:
@@ -104,8 +107,8 @@ class Visit:
         try:
             await secure.do_handshake()
         except trio.BrokenResourceError as error:
-            why = f"{product.host}:{product.port} took the connection, and the TLS handshake failed"
-            raise PeerUnavailableError(f"{why}: {error.__cause__ or error}") from None
+            await trio.aclose_forcefully(stream)
+            raise TLSError(f"TLS with {product.host}:{product.port} failed: {reason_of(error)}") from None
         return secure
 
     def adopt(self, stream: trio.abc.Stream, *, judged: bool = True, kit_connected: bool = True) -> RawPeer:

@@ -7,7 +7,7 @@ from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
-from dulcet.errors import PeerUnavailableError
+from dulcet.errors import PeerUnavailableError, TLSError
 
 Q, B = Level.REQUIRED, Level.ROBUSTNESS
 MANY_SILENT, MANY_QUICK, SOME = 50, 200, 10
@@ -237,7 +237,7 @@ async def _idle_flood(visit: Visit) -> Outcome:
     for number in range(MANY_SILENT):
         try:
             await visit.connect(judged=False)
-        except PeerUnavailableError as error:
+        except (PeerUnavailableError, TLSError) as error:
             return Outcome("CLOSE", (), f"silent connection {number + 1}: {error}")
     return (await visit.ask(visit.product.request())).outcome
 

@@ -10,6 +10,7 @@ from dulcet.conformance.kit.case import Case, Level, Play, Role
 from dulcet.conformance.kit.cases import fsm_acceptor
 from dulcet.conformance.kit.cases.tcp import octet_by_octet
 from dulcet.conformance.kit.certificates import load_self_signed
+from dulcet.conformance.kit.failures import reason_of, unreachable
 from dulcet.conformance.kit.outcome import Outcome, matches
 from dulcet.conformance.kit.tls_octets import (
     COMMON_SUITES,
@@ -26,7 +27,6 @@ from dulcet.conformance.kit.tls_octets import (
     answer_to_hello,
     client_hello,
     handshake_messages,
-    reason_of,
 )
 from dulcet.conformance.kit.visit import PreconditionError, Visit
 from dulcet.errors import PeerUnavailableError
@@ -111,7 +111,7 @@ async def _tcp(visit: Visit) -> trio.SocketStream:
     try:
         stream = await trio.open_tcp_stream(visit.product.host, visit.product.port)
     except OSError as error:
-        raise PeerUnavailableError(f"the product can't be reached: {error}") from None
+        raise PeerUnavailableError(f"the product {unreachable(error)}") from None
     visit.keep(stream)
     return stream
 
