@@ -114,6 +114,8 @@ def check(
     without = next((each for each in found if each.tls is None), None)
     if certificate is not None and without is not None:
         raise click.UsageError(f"{without} is not called with TLS, so it has no --certificate: see --tls")
+    if warning is not None and critical is not None and warning > critical:
+        raise click.UsageError(f"-w {warning:g} is more than -c {critical:g}: nothing would ever be a WARNING")
     limits = _Limits(warning, critical, certificate)
     answers = trio.run(_ask_all, found, options["timeout"], user_identity(options))
     states = [_judge(answer, limits) for answer in answers]
@@ -143,13 +145,25 @@ def _ask_health(place: str, patience: float) -> int:
         reasons = [quote(str(reason), _MAX_TEXT) for reason in said["reasons"]]
         text = f"{quote(str(said['ae_title']))} takes objects, {int(said['associations'])} associations"
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        click.echo(f"DICOM CRITICAL - {quote(place)} does not say how it is: {quote(str(error), _MAX_TEXT)}")
+        click.echo(f"DICOM CRITICAL - {quote(place)} does not say how it is: {_no_health(error, patience)}")
         return CRITICAL
     finally:
         connection.close()
     is_well = response.status == http.client.OK and not reasons
     click.echo(f"DICOM {_WORDS[OK if is_well else CRITICAL]} - {text if is_well else '; '.join(reasons)}")
     return OK if is_well else CRITICAL
+
+
+def _no_health(error: Exception, patience: float) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "nothing listens there, or a firewall refuses (`dulcet serve --http`)"
+        case TimeoutError():
+            return f"no answer within {patience:g} s"
+        case OSError():
+            return quote(error.strerror or str(error), _MAX_TEXT)
+        case _:
+            return f"its answer is not that of /healthz ({quote(str(error), _MAX_TEXT)})"
 
 
 async def _ask_all(found: list[Peer], patience: float, identity: Any) -> list[Checked | AssociationError]:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from dulcet.commands.options import is_given, split_peers, tls_client
-from dulcet.errors import DulcetError
+from dulcet.errors import ConfigurationError, DulcetError
+from dulcet.escape import quote
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
 from dulcet.station.book.calling import TLS_OPTIONS, Calling, NamedPeer, peer_at, peer_of_node
@@ -39,7 +40,7 @@ def peers(
             found.append(peer_at(word, how))
         else:
             book = _book() if book is None else book
-            found.append(peer_of_node(book.find(word), how))
+            found.append(peer_of_node(_node(book, word), how))
     return found
 
 
@@ -94,6 +95,24 @@ def explain(error: DulcetError, peer: Peer) -> None:
     click.echo(f"dulcet: {error}" if is_named else f"dulcet: {peer}: {error}", err=True)
     for line in advice(error, peer):
         click.echo(f"  {line}", err=True)
+
+
+def _node(book: NodeBook, word: str) -> Node:
+    """ConfigurationError for a name that the book does not have: for the address of a machine its port is missing."""
+    if word not in book and _is_machine(word):
+        shown = quote(word)
+        how = f"write {shown}:PORT or AET@{shown}:PORT, with a port like 104 or 11112"
+        raise ConfigurationError(f"{shown} is the address of a machine, and its port is missing: {how}")
+    return book.find(word)
+
+
+def _is_machine(word: str) -> bool:
+    import ipaddress  # for a word that is wrong only
+
+    try:
+        return bool(ipaddress.ip_address(word))
+    except ValueError:
+        return word == "localhost"
 
 
 def _book() -> NodeBook:

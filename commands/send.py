@@ -1,5 +1,6 @@
 """`dulcet send`: files, folders, DICOMDIRs and zip files to a peer."""
 
+import os
 import signal
 import sys
 import time
@@ -23,9 +24,11 @@ from dulcet.commands.options import (
 )
 from dulcet.commands.peers import how_to_call, peers, preferences
 from dulcet.commands.queue_options import bandwidth_option, job_options, queue_options
+from dulcet.escape import quote
 from dulcet.services.pacing import Bandwidth
 from dulcet.services.requestor import Peer
 from dulcet.station.advice import advice
+from dulcet.station.book.nodes import is_address
 from dulcet.station.events import EventStream, JSONLinesWriter, Outcome, StoreResult
 from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.report_file import check_writable
@@ -82,6 +85,8 @@ def send(peer_and_files: tuple[str, ...], **options: Any) -> int:
     words = split_peers(peer_and_files[:2]) + list(peer_and_files[2:])
     if len(words) < 2:
         raise click.UsageError("what should be sent? Name files or folders after the peer")
+    if is_address(words[1]) and not is_address(words[0]) and (os.sep in words[0] or os.path.exists(words[0])):
+        raise click.UsageError(f"'{quote(words[0], 200)}' is a file: the PEER comes first, then what is sent")
     (peer,) = peers(words[:1], **how_to_call(options))
     identity = user_identity(options)
     wanted = job_options(options)
@@ -193,6 +198,8 @@ class _SendJob:
     def _tell(self, report: SendReport, sender: Sender | None, seconds: float) -> None:
         if not self.as_json and not self.quiet:
             click.echo(report.text(seconds))
+        elif not self.as_json and report.exit_code:  # quiet leaves out prose, not the reason of a failure
+            click.echo(f"dulcet: {next(report.reasons_text(), 'nothing was sent')}", err=True)
         error = None if sender is None else sender.last_failure
         if error is not None and report.exit_code:
             for line in advice(error, self.peer):

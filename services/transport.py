@@ -203,14 +203,14 @@ async def connect(host: str, port: int, tls: ssl.SSLContext | None = None, serve
     except socket.gaierror as error:
         raise UnknownHostError(f"the name {host!r} has no address ({error.strerror or error})") from error
     except OSError as error:
-        raise PeerUnavailableError(f"{host}:{port} {_tcp_failure(error)}") from error
+        raise PeerUnavailableError(f"{_place(host, port)} {_tcp_failure(error)}") from error
     try:
         address = str(stream.socket.getpeername()[0])
         if tls is None:
             return _socket_transport(stream, address)
     except OSError as error:
         stream.socket.close()
-        raise PeerUnavailableError(f"{host}:{port} {_gone_at_once(error)}") from error
+        raise PeerUnavailableError(f"{_place(host, port)} {_gone_at_once(error)}") from error
     return StreamTransport(await _handshake(stream, tls, server_name or host, host, port), address)
 
 
@@ -238,7 +238,7 @@ async def _handshake(
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
         stream.socket.close()
-        raise TLSError(f"TLS with {host}:{port} failed: {tls_failure(error)}") from error
+        raise TLSError(f"TLS with {_place(host, port)} failed: {tls_failure(error)}") from error
     except BaseException:
         stream.socket.close()
         raise
@@ -275,6 +275,11 @@ def _failed_handshake(cause: BaseException | None, closed: str) -> str:
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return "it showed no certificate, and has to"
     return words
+
+
+def _place(host: str, port: int) -> str:
+    """As people write it: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _gone_at_once(error: OSError) -> str:

@@ -23,6 +23,8 @@ def user_identity_items(options: Mapping[str, Any]) -> tuple[Item, ...]:
         raise ValueError("only one user identity can be given")
     if password_file is not None and user is None:
         raise ValueError("--password-file needs --user")
+    if options.get("user_response") and user is None and not given:
+        raise ValueError("--user-response needs an identity to confirm: --user, or one of the files")
     secondary = b""
     if user is not None:
         kind, primary = 1 if password_file is None else 2, user.encode()

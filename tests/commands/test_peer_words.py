@@ -220,6 +220,36 @@ def test_send_tells_the_nearest_name(dulcet, write, tmp_path):
     assert "did you mean 'PACS1'?" in answer.errors
 
 
+@pytest.mark.parametrize("word", ["127.0.0.1", "localhost"])
+def test_an_address_without_a_port_is_no_name_to_enter(dulcet, word):
+    answer = dulcet("echo", word)
+    assert answer.code == 78
+    assert f"{word} is the address of a machine, and its port is missing" in answer.errors
+    assert "node add" not in answer.errors
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_send_with_the_file_before_the_peer(dulcet, tmp_path, exists):
+    file = tmp_path / "0.dcm"
+    if exists:
+        file.touch()
+    answer = dulcet("send", file, "A@127.0.0.1:9")
+    assert answer.code == 2
+    assert "is a file: the PEER comes first" in answer.errors
+
+
+def test_quiet_leaves_out_prose_and_never_the_reason(dulcet, tmp_path):
+    answer = dulcet("send", "-q", "A@127.0.0.1:9", tmp_path / "gone.dcm")
+    assert (answer.code, answer.output) == (66, "")
+    assert answer.errors == "dulcet: 1 file not sent: there is no such file or folder\n"
+
+
+def test_a_response_to_no_identity_is_wrong_use(dulcet):
+    answer = dulcet("echo", "A@127.0.0.1:9", "--user-response")
+    assert answer.code == 2
+    assert "--user-response needs an identity" in answer.errors
+
+
 # What is imported ----------------------------------------------------------------------------------------------------
 
 HEAVY = ("tomlkit", "tomllib", "pydicom", "numpy", "sqlite3", "rich", "platformdirs", "difflib")

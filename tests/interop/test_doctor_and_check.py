@@ -110,6 +110,13 @@ def test_several_peers_the_worst_decides(dulcet):
     assert "| 1_total=" in ran.stdout
 
 
+def test_a_server_that_is_not_there_to_say_how_it_is(dulcet):
+    ran = dulcet("check", "--healthz", str(free_port()))
+    assert ran.returncode == 2
+    assert "nothing listens there" in ran.stdout
+    assert "Errno" not in ran.stdout
+
+
 def test_a_certificate_that_ends_soon(dulcet, tmp_path):
     authority, now = trustme.CA(), datetime.now(UTC)
     issued = authority.issue_cert(LOOPBACK, not_after=now + timedelta(days=20, hours=1))
@@ -135,6 +142,8 @@ def test_a_certificate_that_ends_soon(dulcet, tmp_path):
         ("X@h:1", "--certificate", "30"),
         ("nobody",),
         ("X@h:1", "--aet", "x" * 17),
+        ("X@h:1", "-w", "3", "-c", "1"),
+        ("X@h:1", "--user-response"),
     ],
 )
 def test_wrong_use_is_unknown(words, dulcet):

@@ -316,6 +316,11 @@ async def test_a_port_where_nothing_listens(listening):
         await connect("127.0.0.1", port)
 
 
+async def test_an_ipv6_address_stands_in_brackets():
+    with pytest.raises(PeerUnavailableError, match=r"^\[::1\]:9 "):
+        await connect("::1", 9)
+
+
 @pytest.fixture
 def reset_at_once(listening, monkeypatch):
     """The port of a peer that resets each connection as soon as it has taken it, before we do anything with it."""
