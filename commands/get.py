@@ -22,6 +22,7 @@ from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import EventStream
+from dulcet.station.figures import plural
 from dulcet.station.query.plan import Asked
 from dulcet.station.retrieval.single import SingleRetrieval
 from dulcet.station.retrieval.tally import Tally
@@ -84,7 +85,7 @@ class _GetJob(SingleJob):
     def _end(self, events: EventStream, seconds: float) -> int:
         tally, attempt = self.tally, self.attempt
         self.octets = tally.octets
-        self.extra.append(f"{len(tally.arrived):,} objects are in {self.options['directory']}")
+        self.extra.append(f"{plural(len(tally.arrived), 'object is', 'objects are')} in {self.options['directory']}")
         for reason in sorted(set(tally.refused.values()))[:MAX_REASONS]:
             self.extra.append(f"not stored here: {reason}")
         if attempt is not None and attempt.receivable == 0:

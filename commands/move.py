@@ -30,6 +30,7 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.querying.query_models import Level
 from dulcet.station.events import EventStream, JSONLinesWriter, Summary
+from dulcet.station.figures import plural
 from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.query.plan import Asked
 from dulcet.station.retrieval.attempts import Attempt
@@ -121,10 +122,11 @@ class SingleJob:
 
     def _status(self) -> str:
         counts = self.retrieval.counts
-        total = "" if counts.total is None else f" of {counts.total:,}"
+        total = counts.done if counts.total is None else counts.total
+        done = f"{'' if counts.total is None else f'{counts.done:,} of '}{plural(total, 'sub-operation')}"
         here = self.retrieval.here()
         arrived = "" if here is None else f", {here:,} here"
-        return f"{self.retrieval.way}: {counts.done:,}{total} sub-operations, {counts.failed:,} failed{arrived}"
+        return f"{self.retrieval.way}: {done}, {counts.failed:,} failed{arrived}"
 
     def _end(self, events: EventStream, seconds: float) -> int:
         attempt = self.attempt

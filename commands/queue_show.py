@@ -11,7 +11,7 @@ import click
 from dulcet.commands.options import REPORT
 from dulcet.commands.queue_jobs import JobWord, one_job, the_queue
 from dulcet.escape import quote
-from dulcet.station.figures import duration
+from dulcet.station.figures import duration, rate
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance
 from dulcet.station.queue.showing import instance_values, job_values, local_time, row_of, table
 from dulcet.station.queue.sqlite_store import SQLiteJobStore
@@ -61,18 +61,19 @@ def show(
 
 def _lines(job: Job, instances: list[JobInstance], limit: int) -> Iterator[str]:
     order, now = job.order, time.time()
-    _, state, whom, progress, done, octets, rate, left, note = row_of(job, now)
+    _, state, whom, progress, done, octets, pace, left, note = row_of(job, now)
     yield f"job {job.id}: {order.kind.value} {whom}, {state}"
     if note:
         yield f"  {note}"
-    yield f"  {progress} {done} objects" + (f", {octets} MB" if octets else "")
-    if rate:
-        yield f"  {rate} MB/s" + (f", {left} left" if left else "")
+    objects = "object" if job.counts.instances == 1 else "objects"
+    yield f"  {progress} {done} {objects}" + (f", {octets}" if octets else "")
+    if pace:
+        yield f"  {pace}" + (f", {left} left" if left else "")
     for what, at in (("ordered", job.created_at), ("begun", job.started_at), ("ended", job.ended_at)):
         if at is not None:
             yield f"  {what} {local_time(at)}"
     if order.octets_per_second:
-        yield f"  at most {order.octets_per_second:,} octets per second"
+        yield f"  at most {rate(order.octets_per_second)}"
     for name, value in order.options.items():
         if name != "given":
             yield f"  {name}: {quote(json.dumps(value), MAX_REASON_CHARACTERS)}"

@@ -13,6 +13,7 @@ from dulcet.dimse.status import MOVE_DESTINATION_UNKNOWN, explain
 from dulcet.errors import ConfigurationError, DulcetError
 from dulcet.services.storage import Durability, OnConflict, StorageOptions
 from dulcet.station.book import sop_classes
+from dulcet.station.figures import plural
 from dulcet.station.retrieval.attempts import Attempt
 
 EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 1, 66
@@ -104,7 +105,7 @@ def outcome_lines(attempt: Attempt) -> list[str]:
             lines.append(f"{attempt.way} of {attempt.target}: {attempt.status:04X}H, {meaning}")
         remaining = f", {counts.remaining} not begun" if counts.remaining else ""
         lines.append(
-            f"{counts.done:,} sub-operations: {counts.completed:,} completed, {counts.failed:,} failed,"
+            f"{plural(counts.done, 'sub-operation')}: {counts.completed:,} completed, {counts.failed:,} failed,"
             f" {counts.warning:,} with a warning{remaining}"
         )
     if attempt.failed_instances:

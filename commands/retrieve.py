@@ -9,7 +9,7 @@ from typing import Any
 import click
 import trio
 
-from dulcet.commands.completion import PEER
+from dulcet.commands.completion import PeerThenLevel
 from dulcet.commands.options import (
     REPORT,
     conversation_options,
@@ -42,6 +42,7 @@ from dulcet.services.storage import Storage
 from dulcet.services.storage_scp import storage_operation
 from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.events import EventStream, JSONLinesWriter
+from dulcet.station.figures import plural, size
 from dulcet.station.monitor.foreground import publish_when_it_lasts
 from dulcet.station.query.asking import Conversation, QuerySettings, check_before
 from dulcet.station.query.plan import Asked
@@ -61,7 +62,7 @@ _LEVELS = {"studies": Level.STUDY, "series": Level.SERIES, "images": Level.IMAGE
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="PEER [studies|series|images]", type=PEER)
+@click.argument("words", nargs=-1, required=True, metavar="PEER [studies|series|images]", type=PeerThenLevel(_LEVELS))
 @query_options
 @click.option("--via", type=click.Choice(list(WAYS)), default="auto", show_default=True, help="C-MOVE, then C-GET.")
 @click.option(
@@ -284,5 +285,5 @@ def _status(retriever: Retriever) -> str:
     counts = [target.count for target in retriever.targets]
     total = "" if None in counts else f" of {sum(count or 0 for count in counts):,}"
     sent = sum(attempt.counts.done for attempt in retriever.attempts) + retriever.sent_under_way
-    megabytes = tally.octets / 1_000_000
-    return f"{len(tally.arrived):,}{total} here, {megabytes:,.1f} MB; the archive counts {sent:,} sub-operations"
+    counted = plural(sent, "sub-operation")
+    return f"{len(tally.arrived):,}{total} here, {size(tally.octets)}; the archive counts {counted}"

@@ -11,6 +11,7 @@ from dulcet.commands.settings import in_force
 from dulcet.errors import NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.station.book.configuration import configuration_path
+from dulcet.station.figures import rate
 from dulcet.station.forwarding.route import Route, Subject
 from dulcet.station.forwarding.routes import Decision, OwnEntity, Routes
 from dulcet.station.queue.showing import table
@@ -105,7 +106,7 @@ def _row(route: Route) -> tuple[str, ...]:
     how = [f"after {route.delay:g} s" if route.delay else "at once"]
     how += [route.hours] if route.hours else []
     how += [f"priority {route.priority}"] if route.priority else []
-    how += [f"at most {route.octets_per_second / 1_000_000:g} MB/s"] if route.octets_per_second else []
+    how += [f"at most {rate(route.octets_per_second)}"] if route.octets_per_second else []
     how = how if route.enabled else ["not enabled"]
     called = f" calling {', '.join(route.called)}" if route.called else ""
     origin = (", ".join(route.origins) or "anybody") + called

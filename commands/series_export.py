@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dulcet.station.archive.series import Series
     from dulcet.station.vault.exporting import Exported
     from dulcet.station.vault.layout import Item
-from dulcet.station.figures import plural
+from dulcet.station.figures import plural, size
 
 
 @click.command("open")
@@ -97,7 +97,7 @@ def export(
         exported = _export(vault, items, target, kind, quiet=quiet)
     if not quiet:
         made = f"{plural(exported.files, 'file')} of {plural(len(found), 'series', 'series')}"
-        click.echo(f"{made} in {target}: {exported.octets / 1e6:,.1f} MB")
+        click.echo(f"{made} in {target}: {size(exported.octets)}")
     _tell_faults(vault, exported)
     return EXIT_PARTLY_FAILED if exported.faults else 0
 

@@ -61,7 +61,7 @@ def remove(
         known = described(vault.index, uids)
         files, octets = sum(each.instances + each.conflicts for each in known), sum(each.octets for each in known)
         if not yes:
-            _ask(f"Remove {plural(len(uids), 'series', 'series')}, {plural(files, 'file')}, {octets / 1e6:,.1f} MB?")
+            _ask(f"Remove {plural(len(uids), 'series', 'series')}, {plural(files, 'file')}, {size(octets)}?")
         removals = perform(
             Work(Transfer(total_objects=files, total_octets=0)),
             lambda work: [remove_series(vault, uid, work) for uid in uids],
@@ -92,7 +92,7 @@ def _tell(vault: Vault, removals: "Sequence[Removal]", *, as_json: bool, quiet: 
     if not as_json and not quiet:
         done = [each for each in removals if each.is_done]
         files, octets = sum(each.removed for each in removals), sum(each.octets for each in removals)
-        click.echo(f"{plural(len(done), 'series', 'series')} removed: {plural(files, 'file')}, {octets / 1e6:,.1f} MB.")
+        click.echo(f"{plural(len(done), 'series', 'series')} removed: {plural(files, 'file')}, {size(octets)}.")
     return 0 if all(each.is_done for each in removals) else EXIT_PARTLY_FAILED
 
 
@@ -156,5 +156,5 @@ def _tell_due(found: "Sequence[Due]", *, as_json: bool) -> int:
             click.echo(f"{local(series.arrived)}  {each.why.value:4}  {files}, {size(series.octets)}  {uid}")
     if not as_json:
         octets = sum(each.series.octets for each in found)
-        click.echo(f"{plural(len(found), 'series', 'series')} would be removed: {octets / 1e6:,.1f} MB.")
+        click.echo(f"{plural(len(found), 'series', 'series')} would be removed: {size(octets)}.")
     return 0

@@ -18,7 +18,7 @@ from dulcet.commands.series_options import (
 )
 from dulcet.station.archive.interfaces import VaultIndex
 from dulcet.station.events import JSON_SCHEMA_VERSION
-from dulcet.station.figures import plural
+from dulcet.station.figures import plural, size
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
 from dulcet.station.vault.work import Work
@@ -115,4 +115,4 @@ def _tell(vault: Vault, result: "Verification", *, as_json: bool, quiet: bool) -
         if result.counts[Verdict.RECORDED]:
             parts.append(f"{result.counts[Verdict.RECORDED]:,} had no hash, and have one now")
         parts += [f"{result.counts[verdict]:,} {verdict.value}" for verdict in FAULTS if result.counts[verdict]]
-        click.echo(f"{', '.join(parts)}; {result.octets / 1e6:,.1f} MB read.")
+        click.echo(f"{', '.join(parts)}; {size(result.octets)} read.")

@@ -12,6 +12,11 @@ def size(octets: float) -> str:
     return f"{octets:.0f} B"
 
 
+def rate(octets_per_second: float) -> str:
+    """`12.3 MB/s`."""
+    return f"{size(octets_per_second)}/s"
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
     whole = max(round(seconds), 0)

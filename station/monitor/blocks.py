@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dulcet.escape import quote
-from dulcet.station.figures import bar, duration, size
+from dulcet.station.figures import bar, duration, plural, rate, size
 from dulcet.station.monitor.overview import Directory, Overview
 from dulcet.station.monitor.process_report import (
     AssociationRow,
@@ -69,7 +69,7 @@ def _process(process: ProcessReport, now: str) -> Sequence[str]:
 
 
 def _association(row: AssociationRow, now: str) -> Sequence[str]:
-    amount = f"{row.objects:,} objects, {size(row.octets)}"
+    amount = f"{plural(row.objects, 'object')}, {size(row.octets)}"
     since = f"for {duration(seconds_between(row.since, now))}"
     who = f"{'from' if row.direction == 'in' else 'to'} {quote(row.peer)}"
     return who, quote(row.address), quote(row.service), amount, since
@@ -78,8 +78,10 @@ def _association(row: AssociationRow, now: str) -> Sequence[str]:
 def _transfer(row: TransferRow) -> Sequence[str]:
     by_octets = bool(row.total_octets)
     done, total = (row.octets, row.total_octets) if by_octets else (row.objects, row.total_objects)
-    of_total = "" if row.total_objects is None else f" of {row.total_objects:,}"
-    objects = f"{row.objects:,}{of_total} objects" + (f", {row.failed:,} failed" if row.failed else "")
+    total_objects = row.objects if row.total_objects is None else row.total_objects
+    of_total = "" if row.total_objects is None else f"{row.objects:,} of "
+    failed = f", {row.failed:,} failed" if row.failed else ""
+    objects = f"{of_total}{plural(total_objects, 'object')}{failed}"
     octets = size(row.octets) + (f" of {size(row.total_octets)}" if row.total_octets else "")
     name = f"{quote(row.what)} {quote(row.peer)}" + ("" if row.job is None else f" (job {row.job})")
     return name, bar(done, total or 0), objects, octets, _pace(row.octets_per_second, row.seconds_left)
@@ -87,7 +89,7 @@ def _transfer(row: TransferRow) -> Sequence[str]:
 
 def _pace(octets_per_second: float, seconds_left: float | None) -> str:
     left = "" if seconds_left is None else f", {duration(seconds_left)} left"
-    return f"{size(octets_per_second)}/s{left}"
+    return f"{rate(octets_per_second)}{left}"
 
 
 def _queue(overview: Overview) -> list[str]:
@@ -114,11 +116,11 @@ def _job(job: "Job", now: float) -> Sequence[str]:
         state += f" for {duration(job.not_before - now)}"
     more = _pace(progress.octets_per_second, progress.seconds_left) if is_running else quote(job.reason, 100)
     name = f"{job.id} {job.order.kind.value} {quote(job.order.peer)}"
-    return name, state, drawn, f"{counts.done:,} of {counts.instances:,} objects{failed}", more
+    return name, state, drawn, f"{counts.done:,} of {plural(counts.instances, 'object')}{failed}", more
 
 
 def _directory(directory: Directory) -> Sequence[str]:
-    kept = "" if directory.objects is None else f"{directory.objects:,} objects, {size(directory.octets or 0)}"
+    kept = "" if directory.objects is None else f"{plural(directory.objects, 'object')}, {size(directory.octets or 0)}"
     free = "" if directory.free_octets is None else f"{size(directory.free_octets)} free"
     return quote(directory.path, 200), kept, free
 

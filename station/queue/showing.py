@@ -7,13 +7,12 @@ from typing import Any
 
 from dulcet.escape import quote
 from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
-from dulcet.station.figures import bar, duration
+from dulcet.station.figures import bar, duration, rate, size
 from dulcet.station.queue.jobs import Job, JobInstance, JobState
 
 MAX_PEER_CHARACTERS = 40
 MAX_REASON_CHARACTERS = 120
-HEADINGS = ("JOB", "STATE", "PEER", "PROGRESS", "DONE", "MB", "MB/s", "LEFT", "NOTE")
-_MEGABYTE = 1_000_000
+HEADINGS = ("JOB", "STATE", "PEER", "PROGRESS", "DONE", "SIZE", "RATE", "LEFT", "NOTE")
 
 
 def row_of(job: Job, now: float) -> tuple[str, ...]:
@@ -21,7 +20,7 @@ def row_of(job: Job, now: float) -> tuple[str, ...]:
     counts, progress = job.counts, job.progress
     is_running = job.state is JobState.RUNNING
     octets = counts.octets_done + progress.octets_in_flight
-    rate = f"{progress.octets_per_second / _MEGABYTE:,.1f}" if is_running and progress.octets_per_second else ""
+    pace = rate(progress.octets_per_second) if is_running and progress.octets_per_second else ""
     left = duration(progress.seconds_left) if is_running and progress.seconds_left is not None else ""
     kind = "to" if job.order.kind.value == "send" else "from"
     failed = f" ({counts.failed:,} failed)" if counts.failed else ""
@@ -31,11 +30,16 @@ def row_of(job: Job, now: float) -> tuple[str, ...]:
         f"{kind} {quote(job.order.peer, MAX_PEER_CHARACTERS)}",
         bar(_share(job), 1),
         f"{counts.done:,}/{counts.instances:,}{failed}",
-        f"{octets / _MEGABYTE:,.1f}/{counts.octets / _MEGABYTE:,.1f}" if counts.octets else "",
-        rate,
+        _amount(octets, counts.octets) if counts.octets else "",
+        pace,
         left,
         _note(job, now),
     )
+
+
+def _amount(done: int, total: int) -> str:
+    """`0 B of 38.3 kB`; once all of it is done, how much that is."""
+    return size(total) if done == total else f"{size(done)} of {size(total)}"
 
 
 def _share(job: Job) -> float:

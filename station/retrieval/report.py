@@ -7,12 +7,11 @@ from typing import Any
 
 from dulcet.escape import quote
 from dulcet.station.events import Summary
-from dulcet.station.figures import duration
+from dulcet.station.figures import duration, rate, size
 from dulcet.station.report_file import write_report
 from dulcet.station.retrieval.events import Arrival, InstanceResult
 from dulcet.station.retrieval.faults import fault_exit_code
 from dulcet.station.retrieval.retriever import Retriever
-from dulcet.station.sending.progress import MEGABYTE
 
 EXIT_DONE, EXIT_PARTLY_FAILED, EXIT_NO_INPUT = 0, 1, 66
 MAX_NAMES = 5  # enough to look one up; --report lists all
@@ -108,8 +107,7 @@ class RetrieveReport:
         wanted = here + sum(counts[outcome] for outcome in _WORDS)
         line = f"{here:,} of {_instances(wanted)} retrieved from {quote(self._peer)}"
         if seconds > 0 and tally.octets:
-            rate = tally.octets / seconds / MEGABYTE
-            line += f": {tally.octets / MEGABYTE:,.1f} MB in {duration(seconds)}, {rate:,.1f} MB/s"
+            line += f": {size(tally.octets)} in {duration(seconds)}, {rate(tally.octets / seconds)}"
         yield line
         if any(map(self._retriever.is_believed, self._retriever.targets)):
             yield "The archive does not list its instances: what our server received was counted by the archive alone."

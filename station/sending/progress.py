@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import trio
 
-from dulcet.station.figures import duration
+from dulcet.station.figures import duration, plural, rate, size
 from dulcet.station.terminal import moves_cursor
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ REFRESH_SECONDS = 0.1  # ten times a second looks smooth; more costs the work so
 PATIENCE_SECONDS = 1.0  # what is done sooner needs no bar, nor the import for it
 LINE_SECONDS = 10.0  # for those who read logs
 RATE_WINDOW_SECONDS = 10.0  # long enough to be steady, short enough to notice a peer that slows down
-MEGABYTE = 1_000_000
 
 
 @dataclass(kw_only=True, slots=True)
@@ -88,11 +87,11 @@ class PaceMeter:
 
 
 def describe(transfer: Transfer, pace: Pace) -> str:
-    """One line: `120 of 2,000 objects, 61.4 of 1,050.0 MB, 98.3 MB/s, 190 objects/s, 10 s left`."""
+    """One line: `120 of 2,000 objects, 61.4 MB of 1.1 GB, 98.3 MB/s, 190 objects/s, 10 s left`."""
     parts = [
-        f"{transfer.objects:,} of {transfer.total_objects:,} objects",
-        f"{transfer.octets / MEGABYTE:,.1f} of {transfer.total_octets / MEGABYTE:,.1f} MB",
-        f"{pace.octets_per_second / MEGABYTE:,.1f} MB/s",
+        f"{transfer.objects:,} of {plural(transfer.total_objects, 'object')}",
+        f"{size(transfer.octets)} of {size(transfer.total_octets)}",
+        rate(pace.octets_per_second),
         f"{pace.objects_per_second:,.0f} objects/s",
     ]
     if pace.seconds_left is not None:

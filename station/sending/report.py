@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dulcet.dimse.uids import name_of
 from dulcet.escape import quote
 from dulcet.station.events import Event, Outcome, StoreResult, Summary
-from dulcet.station.figures import duration
+from dulcet.station.figures import duration, rate, size
 from dulcet.station.report_file import write_report
-from dulcet.station.sending.progress import MEGABYTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +134,7 @@ class SendReport:
         line = f"{stored:,} of {_files(meant)} stored by {quote(self.peer)}"
         octets = self._octets_stored()
         if seconds is not None and seconds > 0 and octets:
-            line += f": {octets / MEGABYTE:,.1f} MB in {duration(seconds)}, {octets / seconds / MEGABYTE:,.1f} MB/s"
+            line += f": {size(octets)} in {duration(seconds)}, {rate(octets / seconds)}"
         yield line
         for outcome in (Outcome.WARNING, *_FAILED, Outcome.SKIPPED):
             if counts[outcome]:

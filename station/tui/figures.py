@@ -4,14 +4,14 @@ import time
 
 from rich.text import Text
 
-from dulcet.station.figures import size
+from dulcet.station import figures
 
 BAR_CELLS = 12
 
 
 def rate(per_second: float | None) -> str:
     """`12.3 MB/s`; "" when it is not known."""
-    return "" if per_second is None else f"{size(per_second)}/s"
+    return "" if per_second is None else figures.rate(per_second)
 
 
 def countdown(seconds: float) -> str:

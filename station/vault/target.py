@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dulcet.dimse.status import OUT_OF_RESOURCES
 from dulcet.errors import ConfigurationError, NoInputError, StorageError
+from dulcet.station.figures import size
 
 SPARE_OCTETS = 16 * 1024 * 1024  # for names, directories, and who else writes there
 DICOMDIR = "DICOMDIR"
@@ -32,7 +33,7 @@ def check_room(path: Path, octets: int) -> None:
     if free < octets + SPARE_OCTETS:
         missing = octets + SPARE_OCTETS - free
         raise StorageError(
-            f"{octets / 1e6:,.1f} MB don't fit where {path} is to be: {missing / 1e6:,.1f} MB too few are free",
+            f"{size(octets)} don't fit where {path} is to be: {size(missing)} too few are free",
             status=OUT_OF_RESOURCES,
         )
 

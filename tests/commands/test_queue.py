@@ -234,7 +234,9 @@ def test_the_list(queue, store, add, end):
     running = answer.output.splitlines()[2]
     assert "[######..........]" in running
     assert "1/4" in running
-    assert running.split()[5:] == ["1/4", "1.5/4.0", "2.0", "1", "s", "priority", "3;", "00:00-24:00"]
+    assert running.split()[5:] == [
+        *("1/4", "1.5", "MB", "of", "4.0", "MB", "2.0", "MB/s", "1", "s", "priority", "3;", "00:00-24:00"),
+    ]
     store.hold(True)
     assert "the whole queue is paused" in queue("list").errors
 
@@ -274,7 +276,7 @@ def test_one_job(queue, store, add, end):
     text = answer.output
     assert "job 1: send to PACS, partial" in text
     assert "the peer is away; route night" in text
-    assert "at most 2,000,000 octets per second" in text
+    assert "at most 2.0 MB/s" in text
     assert 'aet: "WS1"' in text
     assert "given" not in text
     assert "exit code 1" in text

@@ -208,6 +208,16 @@ def test_a_name_of_none_and_a_name_of_several(series, vault):
     assert vault.uids[MR] in answer.errors
 
 
+def test_a_study_is_no_series(series, vault, tmp_path):
+    study = vault.studies[CT]
+    answer = series("show", study)
+    assert (answer.code, answer.output) == (66, "")
+    assert answer.errors == f"dulcet: '{study}' is a study: its series are {vault.uids[CT]}\n"
+    for words in (("export", study, "--to", tmp_path / "out"), ("verify", study), ("remove", study)):
+        answer = series(*words)
+        assert (answer.code, answer.errors) == (66, f"dulcet: '{study}' is a study: say --study before its UID\n")
+
+
 # show ----------------------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +262,7 @@ def test_verifying(series, vault):
     assert answer.output.splitlines() == [
         f"missing: {vault.paths[MR]}: it is not there any more",
         f"changed: {vault.paths[CT]}: its contents are not those that came",
-        "1 file is as it came, 1 changed, 1 missing; 0.0 MB read.",
+        "1 file is as it came, 1 changed, 1 missing; 41.9 kB read.",
     ]
     assert series("verify", vault.uids[RT]).code == 0
     *faults, summary = lines(series("verify", "--json", vault.uids[CT], vault.uids[MR]))
@@ -339,7 +349,7 @@ def test_removing(series, vault):
     vault.beside(CT)
     answer = series("remove", "--yes", vault.uids[CT])
     assert answer.code == 0
-    assert answer.output.startswith("1 series removed: 2 files, 0.")
+    assert answer.output.startswith("1 series removed: 2 files, 39.2 kB")
     assert list(vault.paths[CT].parent.iterdir()) == []
     assert series("show", vault.uids[CT]).code == 66
     (removed,) = lines(series("remove", "--yes", "--json", "--study", vault.studies[MR]))
@@ -393,9 +403,9 @@ def test_pruning(series, vault):
     assert "CompressedSamples" not in text
     assert all(path.exists() for path in vault.paths.values())
     answer = series("prune", "--keep-octets", keep)
-    assert (answer.code, answer.output) == (0, "1 series removed: 1 file, 0.0 MB.\n")
+    assert (answer.code, answer.output) == (0, "1 series removed: 1 file, 2.7 kB.\n")
     assert [path.exists() for path in vault.paths.values()] == [False, True, True]
-    assert series("prune", "--keep-octets", keep).output == "0 series removed: 0 files, 0.0 MB.\n"
+    assert series("prune", "--keep-octets", keep).output == "0 series removed: 0 files, 0 B.\n"
 
 
 # Work that is ended ---------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dulcet.station.figures import bar, day, duration, size
+from dulcet.station.figures import bar, day, duration, rate, size
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,8 @@ def test_a_bar_is_as_long_as_what_is_done(done, total, filled):
 )
 def test_days(value, shown):
     assert day(value) == shown
+
+
+@pytest.mark.parametrize(("octets_per_second", "shown"), [(0, "0 B/s"), (38_300, "38.3 kB/s"), (2.5e6, "2.5 MB/s")])
+def test_rates(octets_per_second, shown):
+    assert rate(octets_per_second) == shown

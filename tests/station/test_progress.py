@@ -98,7 +98,7 @@ def test_the_line_says_everything():
     meter.measure(0.0)
     meter._transfer = counted
     assert describe(counted, meter.measure(1.0)) == (
-        "120 of 2,000 objects, 61.4 of 1,050.0 MB, 61.4 MB/s, 120 objects/s, 16 s left, 3 failed"
+        "120 of 2,000 objects, 61.4 MB of 1.1 GB, 61.4 MB/s, 120 objects/s, 16 s left, 3 failed"
     )
 
 

@@ -131,7 +131,7 @@ def test_the_text_says_failures_first_and_then_the_counts():
 
 def test_when_all_is_well_one_line_is_enough():
     assert report(stored()).text() == "1 of 1 file stored by PACS1"
-    assert report(*[stored()] * 2000).text(10) == "2,000 of 2,000 files stored by PACS1: 2,000.0 MB in 10 s, 200.0 MB/s"
+    assert report(*[stored()] * 2000).text(10) == "2,000 of 2,000 files stored by PACS1: 2.0 GB in 10 s, 200.0 MB/s"
 
 
 def test_nothing_at_all_is_said_too():

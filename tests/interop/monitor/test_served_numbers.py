@@ -56,7 +56,7 @@ async def test_what_happens_is_in_the_report_while_it_happens_and_in_the_numbers
             assert (row.direction, row.peer, row.address, row.objects) == ("in", "MODALITY", LOOPBACK, 1)
             assert row.octets > 2000
             shown = await trio.to_thread.run_sync(server.run, "status")
-            assert "from MODALITY  127.0.0.1  C-ECHO  1 objects" in shown.stdout
+            assert "from MODALITY  127.0.0.1  C-ECHO  1 object," in shown.stdout
         with pytest.raises(AssociationRejectedError):
             async with associate(replace(server.peer, ae_title="OTHER"), CONTEXTS):
                 pass

@@ -246,6 +246,6 @@ def test_a_person_is_asked(series, tmp_path, answer, code, left):
     place.write_bytes(CT.read_bytes())
     command = [*PROGRAM, "series", "remove", uid_of(CT), "--directory", str(tmp_path / "vault")]
     shown, ended = answered(command, answer)
-    assert "Remove 1 series, 1 file, 0.0 MB? [y/N]: " in shown
+    assert "Remove 1 series, 1 file, 39.2 kB? [y/N]: " in shown
     assert ended == code
     assert len(series("list")) == left
