@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from dulcet.dimse.status import explain
+from dulcet.station.figures import plural
 from dulcet.station.queue.backoff import Failure, Patience
 from dulcet.station.queue.jobs import InstanceState, Job, JobInstance, JobKind, JobState, Standing
 from dulcet.station.queue.running import Assignment
@@ -87,12 +88,18 @@ def wait_or_give_up(
 
 
 def _common_reason(job: Job, failed: Sequence[JobInstance]) -> str:
-    """What the most of them have in common; without what a peer said beside it, which may be about a patient."""
+    """What most of them have in common, with how many and how many other reasons there are, if there are others.
+
+    Without what a peer said beside it, which may be about a patient.
+    """
     service = _SERVICES[job.order.kind]
     reasons = Counter(
         instance.reason if instance.status is None else explain(instance.status, service) for instance in failed
     )
-    return reasons.most_common(1)[0][0] if reasons else ""
+    if not reasons:
+        return ""
+    ((reason, count),) = reasons.most_common(1)
+    return reason if len(reasons) == 1 else f"{reason} ({count:,}), and {plural(len(reasons) - 1, 'other reason')}"
 
 
 def _common_code(failed: Sequence[JobInstance]) -> int:
