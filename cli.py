@@ -120,7 +120,14 @@ def cli(ctx: click.Context) -> None:
     """
     from dulcet.commands.settings import load_settings
 
-    load_settings(ctx)
+    try:
+        load_settings(ctx)
+    except DulcetError as error:
+        if ctx.invoked_subcommand != "check":
+            raise
+        from dulcet.commands.check import unknown  # a monitor's plugin speaks in its own way, whatever is wrong
+
+        unknown(str(error))
 
 
 def main() -> None:

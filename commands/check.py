@@ -48,27 +48,28 @@ class Plugin(click.Command):
         try:
             return super().make_context(*arguments, **keywords)
         except click.UsageError as error:
-            _unknown(error.format_message())
+            unknown(error.format_message())
 
     def invoke(self, ctx: click.Context) -> Any:
         """Ask the peers."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            _unknown(error.format_message())
+            unknown(error.format_message())
         except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
             found = reason(error)
             if isinstance(found, KeyboardInterrupt):
-                _unknown("interrupted")
+                unknown("interrupted")
             if isinstance(found, DulcetError):
-                _unknown(str(found))
+                unknown(str(found))
             if isinstance(found, OutputError):
                 click.echo(f"dulcet: {found}", err=True)
                 raise click.exceptions.Exit(UNKNOWN) from None
             raise
 
 
-def _unknown(text: str) -> NoReturn:
+def unknown(text: str) -> NoReturn:
+    """End as a plugin does that came to no answer: one line on standard output, and 3."""
     click.echo(f"DICOM UNKNOWN - {quote(text, _MAX_TEXT)}")
     raise click.exceptions.Exit(UNKNOWN)
 
