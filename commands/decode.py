@@ -31,6 +31,7 @@ _COLOURS: dict[Style, dict[str, Any]] = {
     Style.ERROR: {"fg": "red"},
 }
 _MAX_SELECTED = 1_000_000
+_TCP = 6  # its number in a header of IP
 
 
 class Numbers(click.ParamType[frozenset[int]]):
@@ -86,6 +87,8 @@ def decode(
     transcript = _transcript(name, octets, path, keylog)
     if streams is not None:
         transcript = _select(transcript, streams)
+    if pdus is not None:
+        _check_pdus(transcript, pdus)
     if html is not None:
         if as_json:
             raise click.UsageError("--html and --json exclude each other")
@@ -158,7 +161,21 @@ def _transcript(name: str, octets: bytes, path: Path | None, keylog: Path | None
     except NotDICOMError as error:
         what = "" if path is None else "it is neither a capture nor PDUs, and "
         raise NotDICOMError(f"{quote(name, 200)}: {what}{error}") from None
+    if _is_frame(found.octets):
+        how = "`tshark -z follow,tcp,hex,0` writes what TCP carries, and the capture itself can be decoded, too"
+        raise NotDICOMError(
+            f"{quote(name, 200)}: it is the dump of a whole frame, with the headers of IP and TCP: {how}"
+        )
     return read_octets(name, found.halves, format_name="hex", has_directions=found.has_directions, source=found.octets)
+
+
+def _is_frame(octets: bytes) -> bool:
+    """Whether it begins with the headers of Ethernet or not, IP and TCP; those of a PDU are never such octets."""
+    packets = (octets, octets[14:] if octets[12:14] in (b"\x08\x00", b"\x86\xdd") else b"")
+    return any(
+        len(packet) > 20 and (packet[9] if packet[0] == 0x45 else packet[6] if packet[0] >> 4 == 6 else 0) == _TCP
+        for packet in packets
+    )
 
 
 def _key_log(path: Path | None, keylog: Path | None) -> bytes:
@@ -189,6 +206,12 @@ def _select(transcript: Transcript, numbers: frozenset[int]) -> Transcript:
     if not streams:
         raise click.UsageError(f"there is no such stream: the capture has {len(transcript.streams)}, counted from 0")
     return replace(transcript, streams=streams)
+
+
+def _check_pdus(transcript: Transcript, numbers: frozenset[int]) -> None:
+    most = max((len(stream.pdus) for stream in transcript.streams), default=0)
+    if most and min(numbers) >= most:
+        raise click.UsageError(f"there is no such PDU: there are {most}, counted from 0 in each connection")
 
 
 def print_lines(lines: Iterable[Line], output: TextIO) -> None:

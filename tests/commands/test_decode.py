@@ -199,6 +199,7 @@ def test_a_damaged_capture_shows_what_is_there(dulcet, tmp_path):
         ((ECHO, "--pdus", "1-2-3"), 2, "is no list of numbers"),
         ((ECHO, "--pdus", "-1"), 2, "is no list of numbers"),
         ((ECHO, "--pdus", "99999999999"), 2, "is too large"),
+        ((ECHO, "--pdus", "99"), 2, "there is no such PDU: there are 6, counted from 0"),
         ((ECHO, "--stream", "7"), 2, "there is no such stream: the capture has 1, counted from 0"),
         ((ABORT + " 0",), 65, "line 1 is no hexadecimal"),
         (("00" * 400,), 65, "it holds no whole PDU"),
@@ -214,3 +215,17 @@ def test_help_says_what_a_source_is(dulcet):
     answer = dulcet("decode", "--help")
     assert answer.code == 0
     assert "dulcet decode 07 00 00 00 00 04 00 00 02 01" in answer.output
+
+
+IP = "45 00 00 3e 1c 46 40 00 40 06 20 71 7f 00 00 01 7f 00 00 01 c3 50 2b 67 00 00 00 01 00 00 00 01 50 18 02 00 fe 32"
+IP6 = "60 00 00 00 00 1e 06 40" + " 00" * 32 + " c3 50 2b 67"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["02 42 ac 11 00 02 02 42 ac 11 00 03 08 00 " + IP, "00 " * 12 + "86 dd " + IP6, IP, IP6],
+)
+def test_the_dump_of_a_frame_is_told_what_it_is(dulcet, headers):
+    answer = dulcet("decode", f"{headers} 00 00 {ABORT}")
+    assert answer.code == 65
+    assert "the dump of a whole frame, with the headers of IP and TCP: `tshark -z follow,tcp,hex" in answer.errors
