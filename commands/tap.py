@@ -65,12 +65,38 @@ def tap(listen: str, peer: tuple[str, ...], **options: Any) -> int:
         tls = server_context(cert=options["tls_cert"], key=options["tls_key"], ca=options["tls_ca"])
     sockets = bind(host, port, backlog=_BACKLOG)  # first: a port that is taken must not cost an earlier recording
     try:
+        if _is_ours(target, sockets):
+            raise ConfigurationError(f"the peer {target.host}:{target.port} is where the tap itself would listen")
         job = _Job(options)
     except ConfigurationError:
         for sock in sockets:
             sock.close()
         raise
     return trio.run(job.run, target, sockets, tls)
+
+
+def _is_ours(peer: TappedPeer, sockets: Sequence[socket.socket]) -> bool:
+    """Whether a connection to the peer would come to one of `sockets`: each would make the next, without end."""
+    listening = {host for host, port in (sock.getsockname()[:2] for sock in sockets) if port == peer.port}
+    if not listening:
+        return False
+    try:
+        found = {str(address[0]) for *_, address in socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)}
+    except OSError:
+        return False  # the first connection says that the name has no address
+    is_everywhere = bool(listening & {"0.0.0.0", "::"})
+    return bool(found & listening) or (is_everywhere and any(map(_is_of_this_machine, found)))
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """Whether a socket can have this address as its own; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 def listen_address(text: str) -> tuple[str, int]:
