@@ -15,7 +15,7 @@ import click
 from dulcet.commands.ending import reason
 from dulcet.commands.standard_streams import OutputError, guard_streams
 from dulcet.errors import DulcetError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -89,7 +89,7 @@ class Commands(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"There is no command {quote(args[0])!r}.{hint}")
+            ctx.fail(f"There is no command {quoted(args[0])}.{hint}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":

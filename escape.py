@@ -1,6 +1,7 @@
 """What makes a string of a peer, or of a file, safe to show: no other way leads to a terminal or a log.
 
-`quote` for everything, `legible` where texts in any script have to be read: names in a table.
+`quote` for everything, `quoted` for a value within a sentence, `legible` where texts in any script have to be read:
+names in a table.
 """
 
 MAX_QUOTED_CHARACTERS = 64  # an AE title has 16, a UID 64; what is longer is cut, and says so
@@ -25,6 +26,13 @@ def quote(text: str | bytes, limit: int = MAX_QUOTED_CHARACTERS) -> str:
         if room < 0:
             return _cut(pieces, limit)
     return "".join(pieces)
+
+
+def quoted(text: str | bytes, limit: int = MAX_QUOTED_CHARACTERS) -> str:
+    """`quote` between quotation marks, for a value within a sentence; `repr` would escape the backslashes again."""
+    shown = quote(text, limit)
+    mark = '"' if "'" in shown and '"' not in shown else "'"
+    return f"{mark}{shown}{mark}"
 
 
 def _octets(text: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from dulcet.dimse.messages import Message, UnacceptableMessage
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.services.trace import Trace
 from dulcet.ul.connection import Transition
 from dulcet.ul.pdu import AAbort, AAssociateAC, AAssociateRJ, AAssociateRQ, AnyPDU
@@ -36,7 +36,7 @@ def describe(said: AnyPDU | Message | UnacceptableMessage) -> str:
     """One PDU or message in a line or a few."""
     match said:
         case AAssociateRQ():
-            lines = [f"{said.NAME} called {quote(said.called_ae_title)!r}, calling {quote(said.calling_ae_title)!r}"]
+            lines = [f"{said.NAME} called {quoted(said.called_ae_title)}, calling {quoted(said.calling_ae_title)}"]
             for context in said.presentation_contexts:
                 syntaxes = ", ".join(quote(name) for name in context.transfer_syntaxes)
                 lines.append(

@@ -9,7 +9,7 @@ import click
 
 from dulcet.dimse.status import SERVICES
 from dulcet.errors import DecodeError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.station.explaining import Explanation, explain_pdu, explain_word
 
 _PDU = re.compile(r"(0x)?0[1-7][ :]?00([ :]?[0-9A-Fa-f]{2}){4,}")
@@ -41,7 +41,7 @@ def explain(word: tuple[str, ...], service: str | None, as_json: bool) -> int:
             code = code or _show_pdu(each)
         found = _of_pdu(each, as_json) if is_pdu else explain_word(each, service or "")
         if not found and not is_pdu:
-            raise click.UsageError(f"{quote(each)!r} is no status, rejection, abort, UID, tag, state or PDU")
+            raise click.UsageError(f"{quoted(each)} is no status, rejection, abort, UID, tag, state or PDU")
         for position, one in enumerate(found):
             if as_json:
                 click.echo(json.dumps({"v": 1, "event": "explanation", "word": each, **asdict(one)}))

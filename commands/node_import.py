@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from dulcet.commands.options import FILE
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.node_editing import change_node_book
@@ -64,7 +64,7 @@ def import_nodes(file: Path, format_name: str | None, dry_run: bool, replace: bo
 def _tell(file: Path, book: Path, found: Importable, fates: dict[str, Fate], dry_run: bool) -> None:
     names = {new: old for old, new in found.renamed}
     for node in found.nodes:
-        called = f" (called {quote(names[node.name])!r} there)" if node.name in names else ""
+        called = f" (called {quoted(names[node.name])} there)" if node.name in names else ""
         click.echo(f"{node.name}: {node.address}{called}: {_WORDS[fates[node.name]]}")
     for refused in found.refused:
         click.echo(f"{refused.where}: not taken: {refused.reason}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.station.book.nodes import DEFAULT_AE_TITLE as DEFAULT_AE_TITLE
 from dulcet.station.book.nodes import ae_title as ae_title
 
@@ -32,7 +32,7 @@ class _FileOfKind(click.Path):
         """See `click.ParamType`."""
         if not str(value).lower().endswith(self._suffixes):
             names = " or ".join(self._suffixes)
-            self.fail(f"{quote(str(value))!r} is no name for it: it has to end in {names}", param, ctx)
+            self.fail(f"{quoted(str(value))} is no name for it: it has to end in {names}", param, ctx)
         return super().convert(value, param, ctx)
 
 

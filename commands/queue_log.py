@@ -54,4 +54,5 @@ def readable(line: str) -> str:
 
 
 def _value(value: object) -> str:
-    return json.dumps(quote(value, 500)) if isinstance(value, str) else json.dumps(value)
+    """As JSON, but that what is escaped already is not escaped again."""
+    return json.dumps(quote(value, 500)).replace("\\\\", "\\") if isinstance(value, str) else json.dumps(value)

@@ -106,9 +106,9 @@ def _since(text: str | None, now: float) -> int:
     try:
         return int(datetime.fromisoformat(text.strip()).timestamp() * 10**9)
     except (ValueError, OverflowError, OSError):
-        from dulcet.escape import quote
+        from dulcet.escape import quoted
 
-        raise ConfigurationError(f"{quote(text)!r} is no time: 30m, 2h, 7d, 2026-01-31, 2026-01-31T12:00") from None
+        raise ConfigurationError(f"{quoted(text)} is no time: 30m, 2h, 7d, 2026-01-31, 2026-01-31T12:00") from None
 
 
 @click.command("show")

@@ -18,7 +18,7 @@ import click
 from click.core import ParameterSource
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.station.book.configuration import read_configuration
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.book.toml_file import TOMLFile
@@ -146,7 +146,7 @@ class Settings:
 
     def _refuse_unknown(self, path: tuple[str, ...], name: str, known: list[str] | tuple[str, ...]) -> None:
         hint = did_you_mean(name.replace("-", "_"), known)
-        raise ConfigurationError(f"{self._place(*path, name)}: [{'.'.join(path)}] has no setting {quote(name)!r}{hint}")
+        raise ConfigurationError(f"{self._place(*path, name)}: [{'.'.join(path)}] has no setting {quoted(name)}{hint}")
 
     def _place(self, *keys: str) -> str:
         assert self.file is not None

@@ -85,7 +85,7 @@ class Log:
         self._write(event, {name: value for name, value in values.items() if value is not None})
 
     def _write(self, event: str, values: dict[str, Any]) -> None:
-        text = " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
+        text = " ".join(f"{name}={_in_a_line(value)}" for name, value in values.items())
         at = rfc3339(datetime.now(UTC))
         if event in ERRORS:
             self.errors.append(ErrorRow(at=at, event=event, text=text))
@@ -100,3 +100,8 @@ class Log:
 def calling(association: Association) -> str:
     """The calling AE title, raw; "" before there is an association."""
     return "" if association.request is None else str(association.request.calling_ae_title)
+
+
+def _in_a_line(value: Any) -> str:
+    """As JSON, but that what is escaped already is not escaped again."""
+    return json.dumps(value).replace("\\\\", "\\") if isinstance(value, str) else json.dumps(value)

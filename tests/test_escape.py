@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dulcet.escape import MAX_QUOTED_CHARACTERS, quote
+from dulcet.escape import MAX_QUOTED_CHARACTERS, quote, quoted
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,11 @@ def test_a_long_text_costs_no_more_than_its_head():
             raise AssertionError("the whole text was encoded")
 
     assert len(quote(Counting("x" * 10_000_000))) == MAX_QUOTED_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("A", "'A'"), ("", "''"), ("Ä\n", r"'\xc3\x84\x0a'"), ("O'NEIL", '"O\'NEIL"'), ("'\"", "''\"'")],
+)
+def test_a_value_within_a_sentence_is_escaped_once(text, expected):
+    assert quoted(text) == expected

@@ -4,7 +4,7 @@ from dulcet.conformance.kit.command_set import command_name, parse
 from dulcet.dimse.command_dictionary import COMMAND_ELEMENTS, describe_tag
 from dulcet.dimse.uids import name_of
 from dulcet.errors import DecodeError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.ul.items import (
     AsynchronousOperationsWindow,
     ImplementationClassUID,
@@ -68,8 +68,8 @@ def _uid(uid: str | None) -> str:
 def _association(pdu: AAssociateRQ | AAssociateAC) -> list[str]:
     lines = [
         f"protocol version {pdu.protocol_version:04X}H",
-        f"called AE title {quote(pdu.called_ae_title.octets)!r}",
-        f"calling AE title {quote(pdu.calling_ae_title.octets)!r}",
+        f"called AE title {quoted(pdu.called_ae_title.octets)}",
+        f"calling AE title {quoted(pdu.calling_ae_title.octets)}",
         f"application context {_uid(pdu.application_context_name)}",
     ]
     for item in pdu.items:
@@ -93,7 +93,7 @@ def _sub_item(item: object) -> str:
         case ImplementationClassUID():
             return f"implementation class {quote(item.uid)}"
         case ImplementationVersionName():
-            return f"implementation version {quote(item.name)!r}"
+            return f"implementation version {quoted(item.name)}"
         case AsynchronousOperationsWindow():
             invoked, performed = item.maximum_number_operations_invoked, item.maximum_number_operations_performed
             return f"asynchronous operations window {invoked}/{performed}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dulcet.dimse.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.services.querying.character_sets import UTF_8, declared, decode_text, encode_text
 from dulcet.services.querying.elements import Element, Elements, encode_elements, padded, read_elements
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET, US_OR_SS, tag_text, vr_of_implicit
@@ -197,7 +197,7 @@ def _value(vr: bytes, value: str, character_set: str) -> bytes:
             numbers = [float(part) if vr in (b"FL", b"FD") else int(part) for part in parts]
             return struct.pack(f"<{len(numbers)}{NUMBERS[vr]}", *numbers)
         except (ValueError, struct.error, OverflowError):
-            raise ValueError(f"{quote(value)!r} is no {name}") from None
+            raise ValueError(f"{quoted(value)} is no {name}") from None
     if vr == b"AT":
         return b"".join(_tag_octets(part) for part in value.split("\\"))
     if vr == b"SQ":
@@ -212,4 +212,4 @@ def _tag_octets(text: str) -> bytes:
         tag = int(text.replace(",", "").strip("() "), 16)
         return struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     except (ValueError, struct.error):
-        raise ValueError(f"{quote(text)!r} is no tag") from None
+        raise ValueError(f"{quoted(text)} is no tag") from None

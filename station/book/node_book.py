@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.station.book.nodes import FieldError, Node
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.book.toml_file import TOMLFile
@@ -79,7 +79,7 @@ class NodeBook:
         for tag in tags:
             if tag not in known:
                 hint = did_you_mean(tag, known) or (f"; there are: {', '.join(known)}" if known else "")
-                raise ConfigurationError(f"no node in {self.path} has the tag {quote(tag)!r}{hint}")
+                raise ConfigurationError(f"no node in {self.path} has the tag {quoted(tag)}{hint}")
         return [node for node in nodes if not tags or set(tags).intersection(node.tags)]
 
     def place(self, name: str, *field: str) -> str:

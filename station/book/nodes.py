@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.station.book.spelling import did_you_mean
 
 _ADDRESS = re.compile(
@@ -47,11 +47,11 @@ def parse_address(text: str) -> tuple[str | None, str, int]:
     match = _ADDRESS.fullmatch(text.strip())
     if match is None:
         raise ConfigurationError(
-            f"{quote(text)!r} is no peer: write AET@HOST:PORT (or HOST:PORT), like ORTHANC@192.168.1.20:4242"
+            f"{quoted(text)} is no peer: write AET@HOST:PORT (or HOST:PORT), like ORTHANC@192.168.1.20:4242"
         )
     port = int(match["port"])
     if not 0 < port < 65536:
-        raise ConfigurationError(f"{quote(text)!r}: a port is a number from 1 to 65535")
+        raise ConfigurationError(f"{quoted(text)}: a port is a number from 1 to 65535")
     return match["ae_title"], match["v6"] or match["host"], port
 
 
@@ -119,7 +119,7 @@ class Node:
         The field of a FieldError is "" for the name and for the table as a whole.
         """
         if not is_node_name(name):
-            raise FieldError("", f"{quote(name)!r} is no name for a node: letters, digits, . _ - and not digits alone")
+            raise FieldError("", f"{quoted(name)} is no name for a node: letters, digits, . _ - and not digits alone")
         if not isinstance(table, Mapping):
             raise FieldError("", f"a node is a table, so {quote(name)} should be a line [{quote(name)}]")
         values = {field: _checked(field, value, directory) for field, value in table.items()}
@@ -161,7 +161,7 @@ def check_ae_title(text: object) -> str:
         raise ValueError("an AE title is a text in quotes")
     stripped = text.strip(" ")
     if not stripped or len(stripped) > 16 or not (stripped.isascii() and stripped.isprintable()) or "\\" in stripped:
-        raise ValueError(f"{quote(text)!r} is no AE title: 1 to 16 printable characters, no backslash")
+        raise ValueError(f"{quoted(text)} is no AE title: 1 to 16 printable characters, no backslash")
     return stripped
 
 
@@ -169,7 +169,7 @@ def check_host(text: object) -> str:
     """A host name or address, an IPv6 one without its brackets; ValueError when it is none."""
     host = text.strip().removeprefix("[").removesuffix("]") if isinstance(text, str) else ""
     if not _HOST.fullmatch(host):
-        raise ValueError(f"{quote(str(text))!r} is no host name and no address")
+        raise ValueError(f"{quoted(str(text))} is no host name and no address")
     return host
 
 
@@ -193,7 +193,7 @@ def _checked(field: str, value: object, directory: Path) -> Any:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{quote(str(value))!r} is neither true nor false")
+        raise ValueError(f"{quoted(str(value))} is neither true nor false")
     return value
 
 
@@ -209,7 +209,7 @@ def _path(value: object) -> Path:
     try:
         return Path(_text(value)).expanduser()
     except RuntimeError as error:  # ~somebody
-        raise ValueError(f"{quote(str(value))!r}: {error}") from error
+        raise ValueError(f"{quoted(str(value))}: {error}") from error
 
 
 def _tags(value: object) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ def _number(lowest: int, highest: int) -> Callable[[object], int]:
 def _word(choices: tuple[str, ...]) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"{quote(str(value))!r} is none of {', '.join(choices)}")
+            raise ValueError(f"{quoted(str(value))} is none of {', '.join(choices)}")
         return value
 
     return check
@@ -241,7 +241,7 @@ def check_character_set(value: object) -> str:
     for term in _text(value).split("\\"):
         if term and term not in CHARACTER_SETS:
             hint = did_you_mean(term, CHARACTER_SETS)
-            raise ValueError(f"{quote(term)!r} is no character set of PS3.3 C.12.1.1.2, like 'ISO_IR 100'{hint}")
+            raise ValueError(f"{quoted(term)} is no character set of PS3.3 C.12.1.1.2, like 'ISO_IR 100'{hint}")
     return str(value)
 
 

@@ -2,7 +2,7 @@
 
 from dulcet.dimse.uids import STORAGE_SOP_CLASSES, is_valid_uid
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.station.book.spelling import did_you_mean
 
 
@@ -13,5 +13,5 @@ def storage_classes(word: str) -> tuple[str, ...]:
     found = tuple(uid for uid, name in STORAGE_SOP_CLASSES.items() if word and name.lower().startswith(word.lower()))
     if not found:
         hint = did_you_mean(word, STORAGE_SOP_CLASSES.values())
-        raise ConfigurationError(f"{quote(word)!r} is no storage SOP class{hint}")
+        raise ConfigurationError(f"{quoted(word)} is no storage SOP class{hint}")
     return found

@@ -5,7 +5,7 @@ import re
 from datetime import date, timedelta
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 
 _LAST = re.compile(r"last\s*(\d{1,4})\s*(d|days?|w|weeks?|m|months?|y|years?)")
 _DAY = re.compile(r"(\d{4})(?:-?(\d\d)(?:-?(\d\d))?)?")
@@ -33,7 +33,7 @@ def date_range(text: str, today: date) -> str:
     day = _day(word)
     if day is None:
         examples = "today, yesterday, last7d, 2026-01-31, 2026-01, 20260101-20260131, 2026-01-01.."
-        raise ConfigurationError(f"{quote(text)!r} is no date: {examples}")
+        raise ConfigurationError(f"{quoted(text)} is no date: {examples}")
     return day[0] if day[0] == day[1] else f"{day[0]}-{day[1]}"
 
 
@@ -61,7 +61,7 @@ def _before(today: date, count: int, unit: str) -> date:
 
 def _ordered(start: str, end: str, text: str) -> str:
     if start and end and start > end:
-        raise ConfigurationError(f"{quote(text)!r}: the range ends before it begins")
+        raise ConfigurationError(f"{quoted(text)}: the range ends before it begins")
     return f"{start}-{end}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.services.querying.identifiers import Keys, keyword_of, keywords, tag_of, vr_of
 from dulcet.station.book.spelling import did_you_mean
 
@@ -34,7 +34,7 @@ def parse_path(text: str) -> Path:
     path = tuple(_tag(word) for word in text.split("."))
     for tag in path[:-1]:
         if vr_of(tag) != b"SQ":
-            raise ConfigurationError(f"{quote(text)!r}: {keyword_of(tag)} is no sequence, so nothing is in it")
+            raise ConfigurationError(f"{quoted(text)}: {keyword_of(tag)} is no sequence, so nothing is in it")
     return path
 
 
@@ -47,10 +47,10 @@ def _tag(word: str) -> int:
         found = tag_of(word) if word else None
         if found is None:
             hint = did_you_mean(word, keywords()) if word else ""
-            raise ConfigurationError(f"{quote(word)!r} is no attribute: a keyword, or a tag like 0010,0010{hint}")
+            raise ConfigurationError(f"{quoted(word)} is no attribute: a keyword, or a tag like 0010,0010{hint}")
         tag = found
     if not tag >> 16 > 0x0002 or tag >> 16 == 0xFFFE or not tag & 0xFFFF:
-        raise ConfigurationError(f"{quote(word)!r} can't stand in a query")
+        raise ConfigurationError(f"{quoted(word)} can't stand in a query")
     return tag
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.services.listener import bind
 from dulcet.station.monitor.process_file import read_processes
 from dulcet.station.retrieval.ports import is_claimed, is_taken
@@ -75,7 +75,7 @@ def check_server(server: OwnServer, settings: ReceiverSettings, directory: Path)
     what = f"our own server has port {settings.port}"
     if server.ae_title != settings.ae_title:
         raise ConfigurationError(
-            f"{what} and answers to {quote(server.ae_title)!r}, not to {settings.ae_title!r}: say --aet"
+            f"{what} and answers to {quoted(server.ae_title)}, not to {settings.ae_title!r}: say --aet"
             f" {quote(server.ae_title)}, or another --port"
         )
     if server.directory is not None and server.directory.resolve() != directory.resolve():

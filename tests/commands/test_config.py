@@ -193,6 +193,11 @@ def test_a_variable_that_can_not_be_is_named(dulcet, monkeypatch):
     )
 
 
+def test_a_name_that_is_none_is_escaped_once(dulcet, write):
+    write("dulcet.toml", '[dulcet]\n"a\\nb" = 1\n')
+    assert r"[dulcet] has no setting 'a\x0ab'" in dulcet("config").errors
+
+
 def test_a_variable_that_has_no_effect_is_told(dulcet, monkeypatch):
     monkeypatch.setenv("DULCET_SNED_JOBS", "4")
     monkeypatch.setenv("DULCET_DEBUG", "1")

@@ -76,7 +76,7 @@ def test_the_page_for_operators_has_every_number():
 def test_a_line_for_people(capsys):
     make()("object.refused", association(), uid="1.2", status="A700H", reason="no\nroom", missing=None)
     assert capsys.readouterr().err == (
-        'object.refused calling="CT\\\\x1b1" address="10.0.0.1" uid="1.2" status="A700H" reason="no\\\\x0aroom"\n'
+        'object.refused calling="CT\\x1b1" address="10.0.0.1" uid="1.2" status="A700H" reason="no\\x0aroom"\n'
     )
 
 
@@ -106,6 +106,13 @@ def test_one_peer_does_not_fill_it(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == MAX_LINES + 1
     assert lines[-1].endswith('how="released" lines_suppressed=30')
+
+
+def test_what_is_escaped_is_not_escaped_again(capsys):
+    make()("settings.fault", reason='line 1:\n"x"')
+    assert capsys.readouterr().err == 'settings.fault reason="line 1:\\x0a\\"x\\""\n'
+    make(as_json=True)("settings.fault", reason="\n")
+    assert json.loads(capsys.readouterr().out)["reason"] == "\\x0a"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "full"), BrokenPipeError(), ValueError("closed")])
