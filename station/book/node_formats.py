@@ -88,14 +88,17 @@ def _is_modality(value: object) -> bool:
     return (isinstance(value, list) and len(value) >= 3) or (isinstance(value, dict) and "AET" in value)
 
 
+_STRING = r'"(?:\\.|[^"\\\n])*"'
+
+
 def _without_comments(text: str) -> str:
-    """JSON without // and /* */ outside of strings; the lines stay where they are."""
-    return re.sub(
-        r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/',
-        lambda match: match[0] if match[0].startswith('"') else re.sub(r"[^\n]", " ", match[0]),
-        text,
-        flags=re.DOTALL,
-    )
+    """JSON without // and /* */ and commas before } and ], outside of strings; the lines stay where they are."""
+    bare = re.sub(rf"{_STRING}|//[^\n]*|/\*.*?\*/", lambda match: _blanked(match[0]), text, flags=re.DOTALL)
+    return re.sub(rf"{_STRING}|,(?=\s*[}}\]])", lambda match: _blanked(match[0]), bare)
+
+
+def _blanked(found: str) -> str:
+    return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
 
 
 # DCMTK --------------------------------------------------------------------------------------------------------------

@@ -41,6 +41,17 @@ ORTHANC = """\
 }
 """
 
+TRAILING_COMMAS = """\
+{
+  "Name" : "no comma: ,] ,}",
+  "DicomModalities" : {
+    "a,]" : [ "A", "h", 104, ],
+    "b" : [ "B", "h", 105 , // the last
+    ],
+  }, /* and */
+}
+"""
+
 DCMTK = """\
 NetworkTCPPort  = 104
 HostTable BEGIN
@@ -165,6 +176,20 @@ def taken(found):
 
 def refused(found):
     return [(each.where, each.reason) for each in found.refused]
+
+
+def test_orthanc_s_commas_before_the_end(tmp_path):
+    found = imported(tmp_path, TRAILING_COMMAS)
+    assert (found.format, taken(found)) == ("orthanc", [("a", "A@h:104"), ("b", "B@h:105")])
+    with pytest.raises(ConfigurationError, match="line 1: this is not JSON"):
+        imported(tmp_path, '{"DicomModalities": {"a": ["A", "h", 104,,]}}', "orthanc")
+
+
+def test_a_value_that_is_refused_is_escaped_once(tmp_path):
+    found = imported(tmp_path, "name,ae_title,host,port\nCT,\u00c44,h,104\n")
+    assert refused(found) == [
+        ("line 2", r"ae_title: '\xc3\x844' is no AE title: 1 to 16 printable characters, no backslash")
+    ]
 
 
 def test_orthanc(tmp_path):
