@@ -71,6 +71,9 @@ model_options = stacked(
 
 def asked(level: Level | None, options: dict[str, Any], *, is_bare: bool = False) -> Asked:
     """What the options of `query_options` ask for at a level; click.UsageError says what is wrong with them."""
+    for option in ("series", "image"):
+        if level is None and options[option]:
+            raise click.UsageError(f"--{option} can't choose from a worklist: what it holds has not been made yet")
     try:
         return Asked(
             level=level,

@@ -1,17 +1,15 @@
 """What an archive would refuse, or answer with nothing, told before it is asked (PS3.4 C.2.2.2, C.4.1.2, C.4.2.2)."""
 
-import re
 from collections.abc import Iterator
 
 from dulcet.dimse.uids import is_valid_uid
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.services.querying.identifiers import Keys, keyword_of, vr_of
 from dulcet.services.querying.query_models import STUDY_ROOT, UNIQUE_KEYS, Level, Model
 from dulcet.services.value_representations import SPECIFIC_CHARACTER_SET
+from dulcet.station.query.date_values import is_date_match, is_date_time_match, is_time_match
 from dulcet.station.query.keys import Path, describe_path, walk
 
-_DATE = re.compile(r"\d{8}(-(\d{8})?)?|-\d{8}")
-_TIME = re.compile(r"\d\d(\d\d(\d\d(\.\d{1,6})?)?)?")
 _WORDS = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "images"}
 _OF = {
     Level.PATIENT: "of a patient",
@@ -117,15 +115,18 @@ def _about_value(path: Path, value: str) -> Iterator[str]:
         return
     name, vr = describe_path(path), vr_of(path[-1])
     if any(not character.isprintable() for character in value):
-        yield f"{name}: {quote(value)!r} has characters that can't be printed"
+        yield f"{name}: {quoted(value)} has characters that can't be printed"
     elif vr == b"UI":
         yield from _about_uids(name, value)
     elif "\\" in value and vr not in (b"LT", b"ST", b"UT", b"UR", b"AT"):
         yield f"{name}: only UIDs can be matched with a list of values (PS3.4 C.2.2.2.2); ask once for each"
-    elif vr == b"DA" and not _DATE.fullmatch(value):
-        yield f"{name}: {quote(value)!r} is no date and no range of dates: 20260131, 20260101-20260131, 20260101-"
-    elif vr == b"TM" and not all(_TIME.fullmatch(part) for part in value.split("-", 1) if part):
-        yield f"{name}: {quote(value)!r} is no time and no range of times: 0930, 0800-1200"
+    elif vr == b"DA" and not is_date_match(value):
+        yield f"{name}: {quoted(value)} is no date and no range of dates: 20260131, 20260101-20260131, 20260101-"
+    elif vr == b"TM" and not is_time_match(value):
+        yield f"{name}: {quoted(value)} is no time and no range of times: 0930, 0800-1200"
+    elif vr == b"DT" and not is_date_time_match(value):
+        example = "20260131093000, 20260131-20260201, 202601311200+0100"
+        yield f"{name}: {quoted(value)} is no date-time and no range of them: {example}"
 
 
 def _about_uids(name: str, value: str) -> Iterator[str]:
@@ -134,6 +135,6 @@ def _about_uids(name: str, value: str) -> Iterator[str]:
     if wrong == "*":
         yield f"{name}: a UID has no wild cards; leave the value away to match any"
     elif wrong is not None:
-        yield f"{name}: {quote(wrong)!r} is no UID (digits and dots; wild cards are not for UIDs, PS3.4 C.2.2.2.4)"
+        yield f"{name}: {quoted(wrong)} is no UID (digits and dots; wild cards are not for UIDs, PS3.4 C.2.2.2.4)"
     elif len(uids) > _LONGEST_LIST:
         yield f"{name}: a list of {len(uids)} UIDs is more than archives take; ask in parts of {_LONGEST_LIST}"

@@ -91,6 +91,55 @@ def test_a_value_that_its_vr_can_not_match(word, explanation):
     assert explanation in sentence
 
 
+@pytest.mark.parametrize(
+    ("keyword", "values", "sentence"),
+    [
+        (
+            "StudyDate",
+            ("20209999", "20230229", "20260101-20261301", "20260000-", "-", "2026", "00000101"),
+            "is no date and no range of dates",
+        ),
+        (
+            "StudyTime",
+            ("24", "0860", "0800-1260", "235961", "12.5", "120000.", "120000.1234567", "-", "08-09-10"),
+            "is no time and no range of times",
+        ),
+        (
+            "FrameAcquisitionDateTime",
+            ("202", "20261", "202613", "20260230", "2026010124", "20260101.5", "20260101+1401", "20260101+0060", "-"),
+            "is no date-time and no range of them",
+        ),
+    ],
+)
+def test_what_is_no_date_or_time(keyword, values, sentence):
+    for value in values:
+        assert any(sentence in each for each in about_values(keyword, value)), value
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("StudyDate", ("20240229", "20240229-", "-20240229", "20260101-20260131", "20260131-20260101")),
+        ("StudyTime", ("09", "0930", "093000.5", "235960", "08-", "-1200", "0800-120000.5")),
+        (
+            "FrameAcquisitionDateTime",
+            (
+                *("2026", "202601", "20260131", "2026013109", "20260131093000.123456", "202601311200+1400"),
+                *("202601311200-1200", "2026-", "-2026", "1999-2026", "19980128073000-0300-19980128093000-0300"),
+                *("19980128073000-0300-", "-19980128073000-0300", "2026+0100-20260201"),
+            ),
+        ),
+    ],
+)
+def test_what_is_a_date_or_time_or_a_range_of_them(keyword, values):
+    for value in values:
+        assert about_values(keyword, value) == [], value
+
+
+def about_values(keyword, value):
+    return [each for each in told(Level.IMAGE, STUDY, SERIES, f"{keyword}={value}") if "is no" in each]
+
+
 def test_a_value_in_a_sequence():
     (sentence,) = told(None, "ScheduledProcedureStepSequence.0040,0002=tomorrow", model=WORKLIST)
     assert sentence.startswith("ScheduledProcedureStepSequence.ScheduledProcedureStepStartDate: 'tomorrow' is no date")
