@@ -3,11 +3,12 @@
 Only the node book is read; the shell asks at every TAB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from dulcet.commands.options import split_peers
 from dulcet.station.book.configuration import node_book_path
 from dulcet.station.book.node_book import names, tags
 
@@ -41,6 +42,22 @@ class PeerThenFiles(NodeName):
         if ctx.params.get(param.name or ""):
             return [CompletionItem(incomplete, type="file")]
         return list(_nodes(incomplete, ()))
+
+
+class PeerThenLevel(NodeName):
+    """A peer first, then what is looked for there."""
+
+    name = "peer"
+
+    def __init__(self, levels: Iterable[str]) -> None:
+        self.levels = tuple(levels)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names for the first word, the levels for the second; HOST PORT are one."""
+        before = split_peers(ctx.params.get(param.name or "") or ())
+        if not before:
+            return list(_nodes(incomplete, ()))
+        return [CompletionItem(level) for level in self.levels if level.startswith(incomplete) and len(before) == 1]
 
 
 class Tag(click.types.StringParamType):

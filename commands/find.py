@@ -9,7 +9,7 @@ from typing import Any
 import click
 import trio
 
-from dulcet.commands.completion import PEER
+from dulcet.commands.completion import PeerThenLevel
 from dulcet.commands.options import (
     FILE,
     conversation_options,
@@ -53,7 +53,13 @@ _SINGULAR = {"patients": "patient", "studies": "study", "series": "series", "ima
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="PEER [patients|studies|series|images|worklist]", type=PEER)
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="PEER [patients|studies|series|images|worklist]",
+    type=PeerThenLevel(LEVELS),
+)
 @query_options
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Cancel after N matches.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV on standard output.")

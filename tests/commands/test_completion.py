@@ -60,6 +60,16 @@ def test_files_follow_the_peer_that_they_are_sent_to(completed):
     assert (files.type, files.value) == ("file", "im")
 
 
+def test_what_is_looked_for_follows_the_peer_that_is_asked(completed):
+    levels = ["patients", "studies", "series", "images", "worklist"]
+    assert [value for value, _ in completed("find", "PACS1", "")] == levels
+    assert completed("find", "PACS1", "st") == [("studies", None)]
+    assert [value for value, _ in completed("retrieve", "PACS1", "")] == ["studies", "series", "images"]
+    assert completed("find", "10.0.0.1", "104", "w") == [("worklist", None)]
+    assert completed("find", "PACS1", "studies", "") == []
+    assert completed("find", "PACS") == [PACS1, PACS2]
+
+
 @pytest.mark.parametrize("words", [("node", "show"), ("node", "edit"), ("node", "snippet"), ("whoami",)])
 def test_every_command_about_a_node_completes_it(completed, words):
     assert completed(*words, "PACS1")[0] == PACS1
