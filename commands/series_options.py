@@ -13,7 +13,7 @@ import click
 from dulcet.commands.index import unusable
 from dulcet.commands.options import FILE, stacked
 from dulcet.errors import ArchiveError, NoInputError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 from dulcet.station.archive.interfaces import VaultIndex
 from dulcet.station.archive.series import Series, Wanted
 from dulcet.station.terminal import moves_cursor
@@ -97,12 +97,25 @@ def series_uid(index: VaultIndex, word: str, uids: Sequence[str]) -> str:
     found = matching(word, uids)
     if len(found) == 1:
         return found[0]
-    name = quote(word, MAX_WORD_CHARACTERS)
+    name = quoted(word, MAX_WORD_CHARACTERS)
+    of_study = index.series(Wanted(study=word)) if word and not found else ()
+    if of_study:
+        raise NoInputError(f"{name} is a study: {_instead_of_a_study(of_study)}")
     if not found:
         short = f": {MIN_CHARACTERS} characters, at least, of a UID" if len(word) < MIN_CHARACTERS else ""
-        raise NoInputError(f"there is no series {name!r} here{short}; `dulcet series list` shows what there is")
-    listed = ", ".join(map(shown, found[:MAX_NAMED])) + (", ..." if len(found) > MAX_NAMED else "")
-    raise click.UsageError(f"{name!r} may be any of {len(found):,} series: {listed}")
+        raise NoInputError(f"there is no series {name} here{short}; `dulcet series list` shows what there is")
+    raise click.UsageError(f"{name} may be any of {len(found):,} series: {_listed(found)}")
+
+
+def _instead_of_a_study(of_study: Sequence[Series]) -> str:
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and any(parameter.name == "study" for parameter in ctx.command.params):
+        return "say --study before its UID"
+    return f"its series are {_listed([each.series_instance_uid for each in of_study])}"
+
+
+def _listed(uids: Sequence[str]) -> str:
+    return ", ".join(map(shown, uids[:MAX_NAMED])) + (", ..." if len(uids) > MAX_NAMED else "")
 
 
 def chosen(index: VaultIndex, words: Sequence[str], study: str | None = None) -> list[str]:
@@ -112,7 +125,7 @@ def chosen(index: VaultIndex, words: Sequence[str], study: str | None = None) ->
     if study is not None:
         of_study = [each.series_instance_uid for each in index.series(Wanted(study=study))]
         if not of_study:
-            raise NoInputError(f"there is no study {quote(study, MAX_WORD_CHARACTERS)!r} here")
+            raise NoInputError(f"there is no study {quoted(study, MAX_WORD_CHARACTERS)} here")
         found += reversed(of_study)
     return list(dict.fromkeys(found))
 
