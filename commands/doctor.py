@@ -15,6 +15,7 @@ from dulcet.errors import AssociationError
 from dulcet.escape import quote
 from dulcet.services.requestor import Peer
 from dulcet.station.diagnosis import Stage, diagnose
+from dulcet.station.events import json_head
 from dulcet.ul.items import Item
 
 _TITLES = {
@@ -76,8 +77,7 @@ def _show(stage: Stage) -> None:
 
 def _line(peer: Peer, stage: Stage) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "v": 1,
-        "event": "doctor.stage",
+        **json_head("doctor.stage"),
         "peer": str(peer),
         "stage": stage.name,
         "ok": stage.error is None,

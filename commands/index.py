@@ -7,6 +7,7 @@ import click
 
 from dulcet.commands.options import FILE
 from dulcet.errors import ArchiveError, ConfigurationError, NoInputError
+from dulcet.station.events import json_head
 from dulcet.station.figures import plural
 
 EXIT_PARTLY_FAILED = 1
@@ -41,7 +42,7 @@ def index(directory: Path, rebuild: bool, as_json: bool, quiet: bool) -> int:
     finally:
         opened.close()
     if as_json:
-        click.echo(json.dumps({"v": 1, "changed": changes.changed, "gone": changes.gone, **counts}))
+        click.echo(json.dumps({**json_head("index"), "changed": changes.changed, "gone": changes.gone, **counts}))
     elif not quiet:
         click.echo(
             f"{plural(counts['instance'], 'object')} in {plural(counts['series'], 'series', 'series')} of "

@@ -16,6 +16,7 @@ from dulcet.station.book.node_editing import change_node_book, with_fields, with
 from dulcet.station.book.nodes import FIELDS, QUERY_ROOTS, RETRIEVE_METHODS, FieldError, Node, parse_address
 from dulcet.station.book.snippets import PRODUCTS, snippet
 from dulcet.station.book.toml_file import toml_value
+from dulcet.station.events import json_head
 
 EXIT_FAULTS = 78
 MAX_PDU = click.IntRange(4096, 16 * 1024 * 1024)
@@ -188,7 +189,7 @@ def _checked(name: str, fields: dict[str, Any]) -> Node:
 
 
 def _line(book: NodeBook, each: Node) -> dict[str, Any]:
-    return {"v": 1, "event": "node", "name": each.name, **each.table(), "place": book.place(each.name)}
+    return {**json_head("node"), "name": each.name, **each.table(), "place": book.place(each.name)}
 
 
 def _row(each: Node) -> tuple[str, ...]:

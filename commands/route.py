@@ -11,6 +11,7 @@ from dulcet.commands.settings import in_force
 from dulcet.errors import NoInputError, NotDICOMError
 from dulcet.escape import quote
 from dulcet.station.book.configuration import configuration_path
+from dulcet.station.events import json_head
 from dulcet.station.figures import rate
 from dulcet.station.forwarding.route import Route, Subject
 from dulcet.station.forwarding.routes import Decision, OwnEntity, Routes
@@ -120,8 +121,7 @@ def _classes(route: Route) -> tuple[str, ...]:
 
 def _line(route: Route) -> dict[str, Any]:
     return {
-        "v": 1,
-        "event": "route",
+        **json_head("route"),
         "name": route.name,
         "from": list(route.origins),
         "called": list(route.called),
@@ -139,8 +139,7 @@ def _line(route: Route) -> dict[str, Any]:
 
 def _decision(decision: Decision) -> dict[str, Any]:
     return {
-        "v": 1,
-        "event": "route.decision",
+        **json_head("route.decision"),
         "route": decision.route.name,
         "node": decision.node or None,
         "goes": not decision.refusal,

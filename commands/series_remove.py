@@ -18,7 +18,7 @@ from dulcet.commands.series_options import (
     vault_options,
 )
 from dulcet.commands.serve_options import Octets
-from dulcet.station.events import JSON_SCHEMA_VERSION
+from dulcet.station.events import json_head
 from dulcet.station.figures import plural, size
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
@@ -82,7 +82,7 @@ def _tell(vault: Vault, removals: "Sequence[Removal]", *, as_json: bool, quiet: 
 
     for each in removals:
         if as_json:
-            click.echo(json.dumps({"v": JSON_SCHEMA_VERSION, "event": "series.removed", **_values(each)}))
+            click.echo(json.dumps({**json_head("series.removed"), **_values(each)}))
             continue
         if each.queued:
             reason = f"the transfer queue still needs {plural(each.queued, 'of its files', 'of its files')}"
@@ -149,7 +149,7 @@ def _tell_due(found: "Sequence[Due]", *, as_json: bool) -> int:
         if as_json:
             values: dict[str, Any] = {"series_instance_uid": series.series_instance_uid, "why": each.why.value}
             values |= {"files": series.instances + series.conflicts, "octets": series.octets}
-            click.echo(json.dumps({"v": JSON_SCHEMA_VERSION, "event": "series.due", **values}))
+            click.echo(json.dumps({**json_head("series.due"), **values}))
         else:
             files = plural(series.instances + series.conflicts, "file")
             uid = shown(series.series_instance_uid)

@@ -17,7 +17,7 @@ from dulcet.commands.series_options import (
     vault_options,
 )
 from dulcet.station.archive.interfaces import VaultIndex
-from dulcet.station.events import JSON_SCHEMA_VERSION
+from dulcet.station.events import json_head
 from dulcet.station.figures import plural, size
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.vault.open_vault import Vault
@@ -101,13 +101,13 @@ def _tell(vault: Vault, result: "Verification", *, as_json: bool, quiet: bool) -
         place = vault.store.place(each.arrival.name)
         if as_json:
             values = {"path": place, "verdict": each.verdict.value, "reason": each.reason}
-            click.echo(json.dumps({"v": JSON_SCHEMA_VERSION, "event": "file.fault", **values}))
+            click.echo(json.dumps({**json_head("file.fault"), **values}))
         else:
             click.echo(f"{each.verdict.value}: {place}: {each.reason}")
     if as_json:
         counts = {verdict.value: count for verdict, count in result.counts.items()}
         code = EXIT_PARTLY_FAILED if result.faults else 0
-        summary = {"v": JSON_SCHEMA_VERSION, "event": "summary", "exit_code": code, "counts": counts}
+        summary = {**json_head("summary"), "exit_code": code, "counts": counts}
         click.echo(json.dumps({**summary, "octets": result.octets}))
     elif not quiet:
         good = result.counts[Verdict.INTACT]

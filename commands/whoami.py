@@ -13,6 +13,7 @@ from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node, is_address, parse_address
 from dulcet.station.book.own_address import address_towards, is_loopback, own_addresses, own_host_name
 from dulcet.station.book.snippets import OurSide
+from dulcet.station.events import json_head
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +102,7 @@ def _hints(us: OurSide, *, bind: str, receiving: str) -> list[str]:
 
 def _line(who: Identity) -> dict[str, object]:
     return {
-        "v": 1,
-        "event": "whoami",
+        **json_head("whoami"),
         "peer": who.peer,
         "ae_title": who.us.ae_title,
         "address": who.us.address,

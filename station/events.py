@@ -59,6 +59,11 @@ class Event:
         return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
 
 
+def json_head(event: str) -> dict[str, Any]:
+    """What a line begins with that is not made of an `Event`: `v`, `ts` of now, `event`."""
+    return {"v": JSON_SCHEMA_VERSION, "ts": rfc3339(_now()), "event": event}
+
+
 def rfc3339(at: datetime) -> str:
     """The time in UTC with milliseconds: `2026-01-31T23:59:59.123Z`."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

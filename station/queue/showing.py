@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dulcet.escape import quote
-from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.events import json_head, rfc3339
 from dulcet.station.figures import bar, duration, rate, size
 from dulcet.station.queue.jobs import Job, JobInstance, JobState
 
@@ -83,7 +83,7 @@ def job_values(job: Job) -> dict[str, Any]:
     """A job for a program: JSON's types, times as RFC 3339, without what is not said."""
     order, counts, progress = job.order, job.counts, job.progress
     values: dict[str, Any] = {
-        "v": JSON_SCHEMA_VERSION,
+        **json_head("job"),
         "job": job.id,
         "kind": order.kind.value,
         "peer": order.peer,
@@ -120,7 +120,7 @@ def instance_values(instance: JobInstance) -> dict[str, Any]:
     """An instance of a job, for a program."""
     return said(
         {
-            "v": JSON_SCHEMA_VERSION,
+            **json_head("job.object"),
             "job": instance.job,
             "id": instance.id,
             "name": instance.name or None,

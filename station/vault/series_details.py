@@ -9,7 +9,7 @@ from dulcet.station.archive.arrivals import Arrival
 from dulcet.station.archive.series import Instance
 from dulcet.station.archive.upkeep import is_there
 from dulcet.station.archive.vault import split_name
-from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.events import json_head, rfc3339
 from dulcet.station.figures import size
 from dulcet.station.vault.naming import shown
 from dulcet.station.vault.open_vault import Vault
@@ -25,8 +25,7 @@ def details(vault: Vault, series_instance_uid: str) -> dict[str, Any]:
     instances = vault.index.instances(series_instance_uid)
     replaced = [each for each in vault.index.arrivals.of_series(series_instance_uid) if not each.is_current]
     return {
-        "v": JSON_SCHEMA_VERSION,
-        "event": "series.details",
+        **json_head("series.details"),
         "series_instance_uid": series_instance_uid,
         "attributes": dict(vault.index.attributes(series_instance_uid)),
         "instances": sum(each.octets is not None for each in instances),

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from dulcet.escape import legible
 from dulcet.station.archive.series import Series
-from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.events import json_head, rfc3339
 from dulcet.station.figures import day, size
 from dulcet.station.query.tables import MIN_CUT_COLUMNS, columns_of, fitted
 from dulcet.station.report_file import not_a_formula
@@ -75,7 +75,7 @@ def fields(series: Series, short: str) -> dict[str, Any]:
 def write_json(output: TextIO, rows: Iterable[Mapping[str, Any]]) -> None:
     """A line for each."""
     for row in rows:
-        output.write(json.dumps({"v": JSON_SCHEMA_VERSION, "event": "series", **row}) + "\n")
+        output.write(json.dumps({**json_head("series"), **row}) + "\n")
 
 
 def write_csv(output: TextIO, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -92,6 +93,9 @@ def image(tmp_path):
         return path
 
     return make
+
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def lines(answer):
@@ -257,13 +261,16 @@ def test_jobs_for_a_program(queue, store, add, end):
     end(1, JobState.PARTIAL, 1, "1 of 2 failed")
     (job,) = lines(queue("list", "--json"))
     assert job == {
-        "v": 1, "job": 1, "kind": "send", "peer": "PACS", "state": "partial", "priority": 0, "attempts": 0,
+        "v": 1, "ts": job["ts"], "event": "job",
+        "job": 1, "kind": "send", "peer": "PACS", "state": "partial", "priority": 0, "attempts": 0,
         "created_at": job["created_at"], "started_at": job["started_at"], "ended_at": job["ended_at"],
         "reason": "1 of 2 failed", "exit_code": 1, "instances": 2, "done": 1, "failed": 1, "cancelled": 0,
         "octets": 2_000_000, "octets_done": 1_000_000,
     }  # fmt: skip
     shown, first, second = lines(queue("show", 1, "--json"))
-    assert shown == job
+    assert shown == {**job, "ts": shown["ts"]}
+    assert all(MOMENT.fullmatch(one["ts"]) for one in (job, shown, first, second))
+    assert [one["event"] for one in (first, second)] == ["job.object"] * 2
     assert (first["state"], first["name"], second["state"], second["reason"]) == (
         "done", "/d/0.dcm", "failed", "1 of 2 failed",
     )  # fmt: skip
@@ -316,7 +323,7 @@ def test_a_log(queue, store, add, end):
     answer = queue("log", 1)
     assert answer.output.splitlines() == [
         "2026-01-01T00:00:00.000Z job.taken job=1",
-        '2026-01-01T00:00:01.000Z x text="a\\\\x1b[31m"',
+        '2026-01-01T00:00:01.000Z x text="a\\x1b[31m"',
         "not JSON \\x1b",
     ]
     assert queue("log", 1, "--tail", 1).output == "not JSON \\x1b\n"

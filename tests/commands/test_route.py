@@ -67,6 +67,7 @@ def test_the_rules_for_a_program(dulcet, station):
     first, second = map(json.loads, dulcet("route", "list", "--json").output.splitlines())
     assert first == {
         "v": 1,
+        "ts": first["ts"],
         "event": "route",
         "name": "CT to both",
         "from": ["CT*", "PACS"],

@@ -45,8 +45,10 @@ def test_we_are_shown_as_anybody_sees_us(dulcet):
 def test_we_are_shown_as_a_node_sees_us(dulcet, write, network):
     write("nodes.toml", BOOK)
     write("dulcet.toml", '[dulcet]\naet = "SITE"\n[serve]\nport = 2762\nbind = "0.0.0.0"\ntls_cert = "our.pem"\n')
-    assert json.loads(dulcet("whoami", "PACS1", "--json").output) == {
+    shown = json.loads(dulcet("whoami", "PACS1", "--json").output)
+    assert shown == {
         "v": 1,
+        "ts": shown["ts"],
         "event": "whoami",
         "peer": "ORTHANC@10.0.0.1:4242",
         "ae_title": "WS7",

@@ -18,6 +18,7 @@ from dulcet.station.events import (
     Outcome,
     StoreResult,
     Summary,
+    json_head,
     rfc3339,
 )
 
@@ -189,3 +190,11 @@ sys.exit(7 if writer.broken else 1)
         process.stdin.close()
         complaint = process.stderr.read()
         assert (process.wait(), complaint) == (7, b"")
+
+
+def test_every_line_begins_alike():
+    head = json_head("node")
+    assert list(head) == ["v", "ts", "event"]
+    assert (head["v"], head["event"]) == (1, "node")
+    assert datetime.fromisoformat(head["ts"]).tzinfo is not None
+    assert list(json.loads(Summary(exit_code=0, counts={}, octets=0).to_json()))[:3] == list(head)
