@@ -15,7 +15,7 @@ from dulcet.station.query.keys import Path, describe_path
 from dulcet.station.report_file import not_a_formula
 
 MAX_CELL_CHARACTERS = 200  # a peer must not fill a screen with one value
-ELLIPSIS = "..."
+ELLIPSIS = "…"
 _GAP = "  "
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
@@ -117,19 +117,21 @@ _SHOWN: dict[bytes, Callable[[str], str]] = {b"DA": _date, b"TM": _time}
 class TableWriter:
     """Writes matches as lines of a table; the head with the first. `width` is that of the terminal, None elsewhere.
 
-    On a terminal a cell that is too wide is cut, and so is no line of a pipe. Memory: none.
+    A cell that is too wide is cut, so that the rest of its row stays below its titles: not UIDs, not the last column,
+    and nothing on a terminal so narrow that lines wrap. CSV and JSON have values as they came. Memory: none.
     """
 
     def __init__(self, output: TextIO, paths: Sequence[Path], *, width: int | None, colour: bool = False) -> None:
         self._output = output
         self._columns = [column(path) for path in paths]
-        self._cuts = width is not None and width >= MIN_CUT_COLUMNS
+        self._cuts = width is None or width >= MIN_CUT_COLUMNS
         self._colour = colour
         self._has_head = False
 
     def write(self, match: Identifier) -> None:
         """One line; DecodeError when the match can't be read, and nothing is written then."""
-        cells = [self._cell(each, value_at(match, each.path)) for each in self._columns]
+        last = self._columns[-1]
+        cells = [self._cell(each, value_at(match, each.path), each is last) for each in self._columns]
         if not self._has_head:
             self._has_head = True
             head = self._line([fitted(each.title, each.width, each.is_right) for each in self._columns])
@@ -137,10 +139,10 @@ class TableWriter:
         self._output.write(self._line(cells) + "\n")
         self._output.flush()
 
-    def _cell(self, each: Column, value: str) -> str:
+    def _cell(self, each: Column, value: str, is_last: bool) -> str:
         parts = [each.show(part.strip(" ")) for part in value.split("\\")]
         text = legible(", ".join(parts), MAX_CELL_CHARACTERS)
-        return fitted(text, each.width, each.is_right, cuts=self._cuts and each.is_cut)
+        return fitted(text, each.width, each.is_right, cuts=self._cuts and each.is_cut and not is_last)
 
     def _line(self, cells: Sequence[str]) -> str:
         return _GAP.join(cells).rstrip(" ")

@@ -90,11 +90,11 @@ def test_each_line_is_out_at_once():
         assert output.flushed == number
 
 
-def test_on_a_terminal_cells_are_cut_and_uids_are_not():
+def test_cells_are_cut_and_uids_are_not():
     long = {**FULL, NAME: "A" * 60, STUDY: "1." * 31 + "1"}
-    assert "A" * 21 + "...  " in table(PATHS, match(long), width=100)
+    assert "A" * 23 + "…  " in table(PATHS, match(long), width=100)
     assert "1." * 31 + "1" in table(PATHS, match(long), width=100)
-    assert "A" * 60 in table(PATHS, match(long))
+    assert "A" * 23 + "…  " in table(PATHS, match(long))  # of a pipe, too: --csv has the whole
     assert "A" * 60 in table(PATHS, match(long), width=20)
 
 
@@ -113,7 +113,11 @@ def test_names_in_any_script_keep_their_columns():
 def test_a_wide_character_is_not_cut_in_two():
     text = table(((NAME,), (COUNT,)), match({NAME: "山" * 40, COUNT: "1"}), width=100)
     assert columns_of(text.splitlines()[1]) == columns_of(text.splitlines()[0])
-    assert "山" * 10 + "..." in text
+    assert "山" * 11 + "…" in text
+
+
+def test_the_last_column_is_whole():
+    assert table(((COUNT,), (NAME,)), match({NAME: "A" * 60, COUNT: "1"}), width=100).endswith("A" * 60 + "\n")
 
 
 HOSTILE = "\x1b[31mDOE\u202e\r\n\x00\x07\\"
