@@ -138,7 +138,8 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
     "commands",
     multiple=True,
     metavar="[DOES=]COMMAND",
-    help="Starts the product, with {host}, {port} and {aet} in it; DOES is echo, store, find ...",
+    help="Starts the product, with {host}, {port} and {aet} in it. DOES is echo, store, find ...; without it the first "
+    "of --does. May be repeated, with another DOES.",
 )
 @click.option("--does", multiple=True, type=click.Choice(ACTIVITIES), help="What the product does. [default: echo]")
 @click.option(
