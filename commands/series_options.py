@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from dulcet.station.terminal import moves_cursor
 from dulcet.station.vault.naming import MIN_CHARACTERS, matching, shown
 from dulcet.station.vault.open_vault import Vault, open_vault
 from dulcet.station.vault.work import Work
+
+if TYPE_CHECKING:
+    import trio
 
 EXIT_PARTLY_FAILED = 1
 MAX_NAMED = 10
@@ -144,8 +147,9 @@ def perform(work: Work, function: Callable[[Work], T], *, quiet: bool = False) -
 
     stopped: list[int] = []
 
-    async def watch() -> None:
+    async def watch(task_status: "trio.TaskStatus[None]") -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 stopped.append(number)
                 work.is_stopped = True
@@ -154,7 +158,7 @@ def perform(work: Work, function: Callable[[Work], T], *, quiet: bool = False) -
         failure: BaseException | None = None
         result: list[T] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
+            await nursery.start(watch)  # a signal before it listens would wait for the end of the thread
             nursery.start_soon(lambda: show_progress(work.transfer, sys.stderr, quiet=quiet))
             try:
                 result.append(await trio.to_thread.run_sync(function, work))
