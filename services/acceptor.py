@@ -124,6 +124,7 @@ class Acceptor:
             transport.close()
             accepted().closed(association)
             self.observers.ended(association, failure)
+            association.failure = failure = None  # its traceback leads here: a circle would keep all of it for long
 
     async def _establish(self, association: Association, was_refused: Callable[[], None]) -> bool:
         connection, address = association.connection, association.transport.peer_address

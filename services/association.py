@@ -268,7 +268,8 @@ class Association(UpperLayer):
         self.rearm()
 
     def abandon(self) -> None:
-        """Give up what came and was not performed: sinks let go of what they hold."""
+        """Give up what came and was not performed: sinks let go of what they hold, and nobody opens one any more."""
+        self.open_sink = open_identifier  # it may refer to us: a circle would keep our buffers until it is found
         for received in (self._incoming, *self._requests):
             if received is not None and received.sink is not None:
                 received.sink.abandon()

@@ -1,7 +1,9 @@
 """The listener: how many connections and from whom, whatever they do; and that it goes on."""
 
 import errno
+import gc
 import socket
+import weakref
 
 import pytest
 import trio
@@ -10,8 +12,10 @@ from dulcet.dimse.messages import CEchoRQ, CFindRQ, CStoreRQ
 from dulcet.dimse.status import SUCCESS
 from dulcet.dimse.uids import VERIFICATION
 from dulcet.errors import ConfigurationError, PeerTimeoutError
+from dulcet.services import acceptor as acceptor_module
 from dulcet.services.acceptor import ECHO, Acceptor, Observers, Operation
 from dulcet.services.admission import Admission
+from dulcet.services.association import Association
 from dulcet.services.limits import Limits
 from dulcet.services.listener import ACCEPT_PAUSE, Listener, bind
 from dulcet.ul.negotiation import Supported
@@ -157,6 +161,41 @@ async def test_conversations_one_after_the_other_and_beside_each_other(listening
     await peer.send(one.octets.echo())
     assert (await peer.message()).status == SUCCESS
     assert one.ended == [None] * 4
+
+
+@pytest.mark.parametrize("how", ["released", "aborted", "lost", "no DICOM", "rejected"])
+async def test_an_association_that_has_ended_is_gone_at_once(listening, monkeypatch, autojump_clock, how):
+    """Nothing refers to it in a circle: its buffers would stay until the collector comes by, which may be never."""
+    living = weakref.WeakSet()
+
+    class Counted(Association):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            living.add(self)
+
+    monkeypatch.setattr(acceptor_module, "Association", Counted)
+    one = await listening()
+    gc.collect()
+    gc.disable()
+    try:
+        if how == "released":
+            await one.echo()
+        else:
+            peer = one.connect()
+            called = AETitle("NOBODY" if how == "rejected" else "DULCET")
+            request = one.octets.request(called_ae_title=called) if how != "no DICOM" else b"GET / HTTP/1.1\r\n"
+            await peer.send(request)
+            await peer.pdu()
+            assert len(living) == 1
+            if how == "aborted":
+                await peer.send(AAbort(source=0, reason=0))
+            peer.close()
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(one.ended) == 1
+        one.ended.clear()  # an error refers to where it was raised
+        assert len(living) == 0
+    finally:
+        gc.enable()
 
 
 async def test_a_connection_that_can_not_be_set_up_is_lost_alone(listening, monkeypatch, autojump_clock):
