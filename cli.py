@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dulcet.commands.ending import reason
-from dulcet.commands.standard_streams import OutputError, guard_streams
+from dulcet.commands.standard_streams import OutputError, flush_output, guard_streams
 from dulcet.errors import DulcetError
 from dulcet.escape import quote, quoted
 
@@ -152,7 +152,7 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def _flush() -> int:
-    sys.stdout.flush()
+    flush_output()
     return 0
 
 

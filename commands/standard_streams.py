@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+LINE_FEED = 0x0A
 
 
 class OutputError(OSError):
@@ -30,21 +31,49 @@ class OutputGoneError(OutputError, BrokenPipeError):
 def guard_streams() -> None:
     """Put streams in the place of `sys.stdout` and `sys.stderr` that escape what their encoding lacks.
 
-    The first write to standard output that fails raises OutputError, and later ones go nowhere, so that neither another
-    line nor the end of Python fails again. A failure of standard error is nobody's to hear, so it is none.
+    A write to standard output that fails raises OutputError; a later one may succeed, since there may be room then.
+    When nobody reads it any more, later ones go nowhere. A failure of standard error is nobody's to hear: it is none.
     """
     sys.stdout = _guarded(sys.stdout, STANDARD_OUTPUT, _Output)
     sys.stderr = _guarded(sys.stderr, STANDARD_ERROR, _Errors)
 
 
+def flush_output() -> None:
+    """Write what is left. OutputError, unless one has been raised before; nothing is left that fails as Python ends."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)
+    has_failed = isinstance(raw, _Output) and raw.has_failed
+    try:
+        sys.stdout.flush()
+    except OutputError:
+        discard(sys.stdout)
+        sys.stdout.flush()
+        if not has_failed:
+            raise
+
+
 class _Output(io.FileIO):
+    has_failed = False
+    _is_in_line = _was_cut = False
+
     def write(self, octets: "ReadableBuffer", /) -> int:
+        view = memoryview(octets).cast("B")
+        if not view:  # click tries with none what a stream is
+            return 0
         try:
-            return super().write(octets) if memoryview(octets).nbytes else 0  # click tries with none what a stream is
-        except OSError as error:
+            if self._was_cut:
+                super().write(b"\n")
+            written = super().write(view)
+            if written:  # None: it would block
+                self._is_in_line, self._was_cut = view[written - 1] != LINE_FEED, False
+            return written
+        except BrokenPipeError as error:
+            self.has_failed = True
             discard(self)
-            kind = OutputGoneError if isinstance(error, BrokenPipeError) else OutputError
-            raise kind(error.errno, error.strerror) from None
+            raise OutputGoneError(error.errno, error.strerror) from None
+        except OSError as error:
+            self.has_failed, self._was_cut = True, self._is_in_line
+            raise OutputError(error.errno, error.strerror) from None
 
 
 class _Errors(io.FileIO):

@@ -175,3 +175,26 @@ def test_a_variable_of_ours_is_known(dulcet, home, monkeypatch):
     answer = dulcet("config", "--json")
     assert answer.errors == ""
     assert json.loads(answer.output.splitlines()[0])["event"] == "setting"
+
+
+ROOM_AGAIN = """
+import resource, sys
+from dulcet.commands.standard_streams import OutputError, flush_output, guard_streams
+guard_streams()
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+for room, line in ((5, "one"), (5, "two"), (most, "three"), (most, "four")):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    try:
+        print(line, flush=True)
+    except OutputError as error:
+        print(error, file=sys.stderr)
+flush_output()
+"""
+
+
+def test_when_there_is_room_again_what_follows_is_written(tmp_path):
+    path = tmp_path / "out"
+    with path.open("w") as output:
+        ran = subprocess.run([sys.executable, "-c", ROOM_AGAIN], stdout=output, stderr=subprocess.PIPE, timeout=SECONDS)
+    assert (ran.returncode, ran.stderr) == (0, b"standard output can't be written: File too large\n")
+    assert path.read_text().splitlines() == ["one", "t", "three", "four"]  # and no line is two
