@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 
 DEFAULT_DELAY = 5.0  # seconds in which nothing comes for a series before it is taken for whole
 
@@ -55,13 +55,13 @@ class Route:
         if not self.enabled:
             return "the rule is not enabled"
         if self.origins and not _matches(subject.calling, self.origins):
-            return f"the calling AE title {quote(subject.calling)!r} is none of {_list(self.origins)}"
+            return f"the calling AE title {quoted(subject.calling)} is none of {_list(self.origins)}"
         if self.called and not _matches(subject.called, self.called):
-            return f"the called AE title {quote(subject.called)!r} is none of {_list(self.called)}"
+            return f"the called AE title {quoted(subject.called)} is none of {_list(self.called)}"
         if self.sop_classes and subject.sop_class_uid not in self.sop_classes:
             return f"the SOP class {quote(subject.sop_class_uid)} is not among those of the rule"
         if self.modalities and subject.modality is not None and subject.modality not in self.modalities:
-            return f"the modality {quote(subject.modality)!r} is none of {_list(self.modalities)}"
+            return f"the modality {quoted(subject.modality)} is none of {_list(self.modalities)}"
         return ""
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quote, quoted
 from dulcet.station.book.configuration import node_book_path, read_configuration
 from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.nodes import Node
@@ -112,7 +112,7 @@ class Routes:
                 continue
             for name in route.to:
                 refusal = (
-                    f"it goes there by rule {quote(taken[name])!r}" if name in taken else self._loop(subject, name)
+                    f"it goes there by rule {quoted(taken[name])}" if name in taken else self._loop(subject, name)
                 )
                 if not refusal:
                     taken[name] = route.name
@@ -227,7 +227,7 @@ def _titles(value: object) -> tuple[str, ...]:
     for title in titles:
         if len(title) > 16 or not title.isascii() or "\\" in title:
             raise ConfigurationError(
-                f"{quote(title)!r} is no AE title and no pattern of one: up to 16 characters, `*` is any, `?` is one"
+                f"{quoted(title)} is no AE title and no pattern of one: up to 16 characters, `*` is any, `?` is one"
             )
     return titles
 

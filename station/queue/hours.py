@@ -9,7 +9,7 @@ import time
 from functools import lru_cache
 
 from dulcet.errors import ConfigurationError
-from dulcet.escape import quote
+from dulcet.escape import quoted
 
 _HOURS = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)")
 _DAY_MINUTES = 24 * 60
@@ -39,10 +39,10 @@ def _parse(text: str) -> tuple[int, int]:
     matched = _HOURS.fullmatch(text.strip())
     numbers = [int(part) for part in matched.groups()] if matched else []
     if not numbers or numbers[1] > 59 or numbers[3] > 59:
-        raise ConfigurationError(f"hours are written like 22:00-06:00, not {quote(text)!r}")
+        raise ConfigurationError(f"hours are written like 22:00-06:00, not {quoted(text)}")
     start, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
     if start >= _DAY_MINUTES or end > _DAY_MINUTES:
-        raise ConfigurationError(f"a day ends at 24:00, so {quote(text)!r} are no hours")
+        raise ConfigurationError(f"a day ends at 24:00, so {quoted(text)} are no hours")
     if start == end:
-        raise ConfigurationError(f"{quote(text)!r} are no hours: they end when they begin")
+        raise ConfigurationError(f"{quoted(text)} are no hours: they end when they begin")
     return start, end
