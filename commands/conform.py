@@ -16,8 +16,8 @@ import trio
 from dulcet.commands.conform_list import list_cases
 from dulcet.commands.conform_reports import Reporter, compare, exit_code, write_reports
 from dulcet.commands.conform_signals import until_signal
-from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, stacked, tls_client, tls_client_options
-from dulcet.commands.peers import explain, peers
+from dulcet.commands.options import DEFAULT_AE_TITLE, FILE, split_peers, stacked, tls_client, tls_client_options
+from dulcet.commands.peers import explain, peers, preferences
 from dulcet.conformance.kit import catalogue, document, report_terminal
 from dulcet.conformance.kit.case import Case, Level
 from dulcet.conformance.kit.configuration import ACTIVITIES, Declaration, read_declaration
@@ -114,7 +114,7 @@ def scp(peer: tuple[str, ...], **options: Any) -> int:
         raise click.UsageError("a PEER is needed: AET@HOST:PORT")
     declaration = read_declaration(options["config"]) if options["config"] else Declaration()
     asked = _one_peer(peer, options)
-    product = _product(asked, declaration, options)
+    product = _product(asked, declaration, {**options, **_tls_of(split_peers(peer)[0], options)})
     _refuse_strangers(product.host, options["i_own_this_system"])
     reporter = Reporter(options, "scp")
     conditions = _conditions(declaration, options)
@@ -292,6 +292,11 @@ def _one_peer(words: Sequence[str], options: dict[str, Any]) -> Peer:
     if len(found) != 1:
         raise click.UsageError("one PEER at a time is tested")
     return found[0]
+
+
+def _tls_of(word: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What the command line says of TLS, or else the node."""
+    return preferences(word, **{name: options[name] for name in ("tls", "tls_ca", "tls_cert", "tls_key", "tls_name")})
 
 
 def _product(peer: Peer, declaration: Declaration, options: dict[str, Any]) -> Product:

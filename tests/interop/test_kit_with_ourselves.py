@@ -104,6 +104,22 @@ def test_the_key_of_the_certificate_chooses_among_the_suites(kind, our_server, t
     assert all(observed.partition("failed: ")[2] for observed in refused)
 
 
+def test_a_node_says_itself_that_it_speaks_tls(our_server, tmp_path, monkeypatch):
+    authority, certificate = tmp_path / "authority.pem", tmp_path / "certificate.pem"
+    issuer = trustme.CA()
+    issuer.cert_pem.write_to_path(str(authority))
+    issuer.issue_cert("pacs.example").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    server = our_server("--tls-cert", str(certificate), "--tls-anonymous")
+    (tmp_path / "book.toml").write_text(
+        f'[TESTED]\nae_title = "{server.ae_title}"\nhost = "{server.host}"\nport = {server.port}\n'
+        f'tls = true\ntls_ca = "{authority}"\ntls_name = "pacs.example"\n'
+    )
+    monkeypatch.setenv("DULCET_NODES", str(tmp_path / "book.toml"))
+    cases = conform(["scp", "TESTED", "--case", "tls.version", "--case", "dimse.echo"], tmp_path)
+    assert of("PASS", cases).keys() == cases.keys()
+    assert any(case_id.startswith("tls.") for case_id in cases)
+
+
 def test_a_long_query_is_cancelled(our_server, tmp_path):
     """With so many matches the C-CANCEL comes in the middle."""
     files = tmp_path / "files"
