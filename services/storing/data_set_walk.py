@@ -136,13 +136,14 @@ class DataSetWalk:
             raise DecodeError("the data set is empty")
         if self.is_opaque:
             return
+        if not self._skip and not self._carry:  # what is open may have to end here, or be no sequence after all
+            self._base = self.octets
+            self._walk(b"", 0)
         if self._skip:
             inside = tag_text(self._level.tag or self._last_tag)
             raise DecodeError(f"the data set ends in {inside}, {self._skip} octets too early", offset=self.octets)
         if self._carry:
             raise DecodeError("the data set ends in the header of an element", offset=self.octets)
-        self._base = self.octets
-        self._walk(b"", 0)
         level = self._level
         if level.needs_delimiter:
             raise DecodeError(f"{tag_text(level.tag)} is never closed", offset=self.octets)

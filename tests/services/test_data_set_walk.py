@@ -370,6 +370,14 @@ def test_a_value_that_only_begins_like_a_sequence_is_skipped(syntax, value):
         walked(octets * 2, syntax)
 
 
+def test_a_value_that_is_no_sequence_and_cut_short_is_found_whatever_the_split():
+    """Its last octets end an element of what looked like an item, so that only the end tells that it is none."""
+    octets = bytes.fromhex("40 00 06 FF ED 45 54 00  FE FF 00 E0 11 00 00 00  08 00 60 00 02 00 00 00 43 54")
+    for at in range(len(octets) + 1):
+        with pytest.raises(DecodeError, match=r"ends in \(0040,FF06\), 5522907 octets too early"):
+            walked(octets, IMPLICIT, pieces=[octets[:at], octets[at:]])
+
+
 def test_pixel_data_is_never_taken_for_a_sequence():
     octets = element(0x7FE00010, b"", nested(65, undefined=False, syntax=IMPLICIT), syntax=IMPLICIT)
     walked(octets, IMPLICIT)
