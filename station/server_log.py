@@ -44,7 +44,7 @@ EVENTS = {
     "forward.dropped": "Objects that arrived are not forwarded: their rule is gone.",
     "forward.failed": "What arrives can't be forwarded now; it is tried again.",
     "retention.removed": "Series that were old, or too many, were removed.",
-    "retention.kept": "Series that should be removed were not: they are queued, or about to be, or the clock is doubted.",
+    "retention.kept": "Series that should be removed were not: they are queued, or the clock is doubted.",
     "retention.failed": "Objects that should be removed could not be; it is tried again.",
     "monitor.failed": "The file for `dulcet status` can't be written; nothing else suffers.",
 }

@@ -111,9 +111,7 @@ class Routes:
                 yield Decision(route=route, node="", refusal=objection)
                 continue
             for name in route.to:
-                refusal = (
-                    f"it goes there by rule {quoted(taken[name])}" if name in taken else self._loop(subject, name)
-                )
+                refusal = f"it goes there by rule {quoted(taken[name])}" if name in taken else self._loop(subject, name)
                 if not refusal:
                     taken[name] = route.name
                 yield Decision(route=route, node=name, refusal=refusal)
