@@ -52,6 +52,11 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM arrival"
 _NAMED = "sop_instance_uid = ? AND digest = ? AND is_current"
 
 
+def lost_records(directory: Path) -> list[Path]:
+    """Records of a storage directory that were damaged and set aside, the oldest first."""
+    return sorted(path for path in directory.glob(f"{FILE_NAME}.damaged-*") if not path.name.endswith("-wal"))
+
+
 class SQLiteArrivalBook:
     """An `interfaces.ArrivalBook`. UIDs and AE titles are all that it has of anybody."""
 

@@ -44,6 +44,7 @@ from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.station.archive.destinations import Destinations
 from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.interfaces import ObjectStore
+from dulcet.station.archive.sqlite_file import make_private
 from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.vault import name_of
 from dulcet.ul.items import PresentationContextRQ
@@ -121,7 +122,7 @@ class Commitments:
         pending = Pending(str(association.request.calling_ae_title), taken)
         try:
             await trio.to_thread.run_sync(self._book.add, pending)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             refusal = Refusal(PROCESSING_FAILURE, f"it can't be written down: {error}")
             await send_refusal(association, received, refusal, self._observe)
             return
@@ -217,7 +218,7 @@ class Commitments:
         self._attempts.pop(pending, None)
         try:
             await trio.to_thread.run_sync(self._book.remove, pending)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._tell("commitment.failed", reason=str(error))  # a later life reports it once more
 
     # Judging --------------------------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ class _Book:
         try:
             with self._open() as connection:
                 rows = connection.execute("SELECT requestor, transaction_uid, refs FROM pending").fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"{self.path} can't be opened: {error}") from error
         return [
             Pending(requestor, CommitmentRequest(uid, tuple(Reference(*each) for each in json.loads(text))))
@@ -309,6 +310,7 @@ class _Book:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        make_private(self.path)
         with closing(sqlite3.connect(self.path, timeout=10.0)) as connection, connection:
             connection.execute(_CREATE_PENDING)
             yield connection

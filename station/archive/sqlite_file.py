@@ -187,6 +187,7 @@ class SQLiteFile:
             return None
 
     def _connect_to_todays(self) -> sqlite3.Connection:
+        make_private(self.path)
         connection = self._connect()
         try:
             self._migrate(connection)
@@ -216,6 +217,15 @@ class SQLiteFile:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
+
+
+def make_private(path: Path) -> None:
+    """An empty file that nobody but its owner may read, unless there is one. OSError.
+
+    One that is there is not opened: SQLite may have it open in this process, and would lose its locks with ours.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

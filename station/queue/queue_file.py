@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from dulcet.errors import QueueError
+from dulcet.station.archive.sqlite_file import make_private
 from dulcet.station.queue.queue_schema import MIGRATIONS
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -57,12 +58,8 @@ class QueueFile:
         return self._connect()
 
     def _create(self) -> int:
-        """Make the file unless it is there, for nobody but its owner; which one it is.
-
-        One that is there is not opened: another thread may have it open, and its locks would end with our descriptor.
-        """
-        with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        """Make the file unless it is there, for nobody but its owner; which one it is."""
+        make_private(self.path)
         return self.path.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:

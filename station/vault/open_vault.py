@@ -2,14 +2,22 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dulcet.errors import NoInputError
+from dulcet.errors import ConfigurationError, NoInputError
+from dulcet.services.storing.storage_directory import INCOMING
 from dulcet.station.archive.interfaces import ObjectStore, VaultIndex
+from dulcet.station.archive.vault import SHARDS
 from dulcet.station.book.configuration import state_path
 
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+FILES = (".index.sqlite", ".arrivals.sqlite")  # `index.FILE_NAME`, `arrival_book.FILE_NAME`
 InUse = Callable[[Iterable[str]], Collection[str]]
 """Those of some places (`ObjectStore.place`) that are still needed: they are queued, or about to be."""
 
@@ -21,17 +29,22 @@ class Vault:
     store: ObjectStore
     index: VaultIndex
     in_use: InUse
+    copies: "TemporaryDirectory[str] | None" = None
+    """Of index and record, where only these can be written."""
 
     def close(self) -> None:
         """Let go of all of it. Harmless when repeated."""
         self.index.close()
         self.store.close()
+        if self.copies is not None:
+            self.copies.cleanup()
 
 
 def open_vault(directory: Path, in_use: InUse | None = None) -> Vault:
     """The vault in a storage directory, with the embedded store and index, and the queue of this user.
 
-    NoInputError when there is no such directory, ConfigurationError when its index can't be opened.
+    In a directory that can't be written, or that is no vault, nothing is made: index and record are copies then, and
+    go with `close`. NoInputError when there is no such directory, ConfigurationError when its index can't be opened.
     """
     from dulcet.station.archive.folder_store import FolderStore
     from dulcet.station.archive.index import Index
@@ -39,7 +52,53 @@ def open_vault(directory: Path, in_use: InUse | None = None) -> Vault:
     if not directory.is_dir():
         raise NoInputError(f"there is no directory {directory}")
     in_use = partial(needed, directory) if in_use is None else in_use
-    return Vault(FolderStore(directory), Index(directory.absolute()), in_use)
+    store = FolderStore(directory)
+    if os.access(directory, os.W_OK) and _is_vault(directory):
+        return Vault(store, Index(directory.absolute()), in_use)
+    copies = _copies(directory)
+    try:
+        return Vault(store, Index(Path(copies.name)), in_use, copies)
+    except ConfigurationError:
+        copies.cleanup()
+        raise
+
+
+def _is_vault(directory: Path) -> bool:
+    """Whether anything was ever stored there, or is about to be."""
+    return any((directory / name).exists() for name in (*FILES, INCOMING, *SHARDS))
+
+
+def _copies(directory: Path) -> "TemporaryDirectory[str]":
+    from tempfile import TemporaryDirectory
+
+    room = TemporaryDirectory(prefix="dulcet-vault-")
+    try:
+        for name in FILES:
+            if (directory / name).exists():
+                _copy(directory / name, Path(room.name, name))
+    except BaseException:
+        room.cleanup()
+        raise
+    return room
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file of SQLite, with what its log has. ConfigurationError."""
+    import sqlite3
+
+    for how in ("mode=ro", "immutable=1"):  # the latter where not even its locks can be written, so nobody writes it
+        try:
+            with (
+                closing(sqlite3.connect(f"{source.absolute().as_uri()}?{how}", uri=True)) as opened,
+                closing(sqlite3.connect(target)) as copy,
+            ):
+                opened.backup(copy)
+        except sqlite3.Error as error:
+            why = error
+            target.unlink(missing_ok=True)
+        else:
+            return
+    raise ConfigurationError(f"{source} can't be read: {why}")
 
 
 def needed(directory: Path, places: Iterable[str]) -> Collection[str]:

@@ -75,6 +75,45 @@ def series(dulcet, vault):
     return call
 
 
+def as_it_is(directory):
+    """What is in a directory, octet for octet; without the locks and logs that SQLite has where it may."""
+    files = (path for path in directory.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal")))
+    return {str(path): path.read_bytes() for path in files}
+
+
+def test_looking_at_a_folder_that_is_no_vault_leaves_nothing_there(dulcet, tmp_path):
+    (tmp_path / "folder" / "other").mkdir(parents=True)
+    (tmp_path / "folder" / "notes.txt").write_text("of somebody")
+    for command in (("list",), ("verify", "--all"), ("prune", "--keep-days", "1")):
+        ran = dulcet("series", *command, "--directory", tmp_path / "folder")
+        assert ran.code == 0, ran.errors
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["notes.txt", "other"]
+
+
+def test_a_vault_that_cannot_be_written_can_be_looked_at(series, vault, tmp_path, monkeypatch):
+    (vault.directory / ".index.sqlite").unlink()  # so that there is something to be made anew
+    before = as_it_is(vault.directory)
+    monkeypatch.setattr(open_vault_module.os, "access", lambda path, mode: path != vault.directory)
+    newest = json.loads(series("list", "--json").output.splitlines()[0])
+    assert (newest["series_instance_uid"], newest["from"], newest["instances"]) == (vault.uids[CT], ["CT1"], 1)
+    verified = series("verify", "--all")
+    assert (verified.code, verified.output.partition(" as they came")[0]) == (0, "3 files are")
+    assert series("export", vault.uids[CT], "--to", tmp_path / "out").code == 0
+    assert as_it_is(vault.directory) == before
+
+
+def test_a_record_that_was_damaged_is_not_forgotten_by_verify(series, vault):
+    (record_file := vault.directory / ".arrivals.sqlite").write_bytes(b"no database" * 1000)
+    vault.paths[CT].write_bytes(vault.paths[CT].read_bytes()[:-1] + b"?")
+    first = series("verify", "--all")
+    assert first.code == 1
+    assert "3 had no hash, and have one now" in first.output
+    (lost,) = vault.directory.glob(f"{record_file.name}.damaged-*")
+    assert f"dulcet: {lost}: this record of hashes was damaged and set aside" in first.errors
+    again = series("verify", "--all")  # all that came since is what it was
+    assert (again.code, again.errors) == (0, "")
+
+
 def lines(answer):
     return [json.loads(line) for line in answer.output.splitlines()]
 

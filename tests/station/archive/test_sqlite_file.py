@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import sqlite3
+import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -187,6 +188,17 @@ def test_a_directory_that_has_gone_is_an_error_of_ours(path):
         (path.parent / "away").rename(folder)
         add(file, 1)
         assert values(file) == [1]
+
+
+def test_it_is_for_its_owner_alone(path):
+    before = os.umask(0o022)
+    try:
+        with closing(filled(path)) as file:
+            add(file, 1)
+            modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"x.sqlite": 0o600, "x.sqlite-wal": 0o600, "x.sqlite-shm": 0o600}
 
 
 def test_a_full_disk_is_what_is_said_and_what_fits_is_written_later(path):
