@@ -18,6 +18,7 @@ from dulcet.station.book.configuration import (
 )
 from dulcet.station.book.spelling import did_you_mean
 from dulcet.station.book.toml_file import toml_value
+from dulcet.station.events import json_head
 
 _OTHER_VARIABLES = (CONFIGURATION_VARIABLE, NODE_BOOK_VARIABLE, STATE_VARIABLE, "DULCET_DEBUG")
 _OF_TESTS = ("DULCET_PEER_", "DULCET_REQUIRE_PEERS", "DULCET_PYNETDICOM")
@@ -94,8 +95,7 @@ def _show(found: list[InForce], settings: Settings) -> None:
 
 def _line(each: InForce) -> dict[str, Any]:
     return {
-        "v": 1,
-        "event": "setting",
+        **json_head("setting"),
         "table": each.table,
         "setting": each.name,
         "value": each.value,

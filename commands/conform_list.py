@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -10,12 +9,12 @@ import click
 from dulcet.conformance.kit.case import Case, Role
 from dulcet.conformance.kit.scu_session import title_of
 from dulcet.conformance.kit.session import Selection
-from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.events import json_head
 
 
 def json_line(event: str, values: Mapping[str, Any]) -> str:
     """One line as those of the other commands: `v`, `ts`, `event`, and the values."""
-    return json.dumps({"v": JSON_SCHEMA_VERSION, "ts": rfc3339(datetime.now(UTC)), "event": event, **values})
+    return json.dumps({**json_head(event), **values})
 
 
 def list_cases(cases: Sequence[Case], selection: Selection, *, as_json: bool, from_port: int | None = None) -> int:

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -25,6 +24,7 @@ from dulcet.errors import AssociationError, PeerTimeoutError
 from dulcet.services.echo import VERIFICATION_CONTEXT, Echoed
 from dulcet.services.echo import echo as c_echo
 from dulcet.services.requestor import Peer, associate
+from dulcet.station.events import json_head
 
 EXIT_STATUS = 76  # an answer that is not success
 MAX_AT_ONCE = 100  # peers; each needs a descriptor, and a book may have thousands
@@ -135,9 +135,7 @@ def _prose(peer: Peer, answers: list[Echoed]) -> list[str]:
 def _line(peer: Peer, answers: list[Echoed], error: AssociationError | None) -> dict[str, Any]:
     times = [answer.seconds * 1000 for answer in answers]
     line: dict[str, Any] = {
-        "v": 1,
-        "ts": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "event": "echo.result",
+        **json_head("echo.result"),
         "peer": str(peer),
         "echoes": len(answers),
         "statuses": sorted({f"{answer.status:04X}H" for answer in answers}),

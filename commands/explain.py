@@ -10,6 +10,7 @@ import click
 from dulcet.dimse.status import SERVICES
 from dulcet.errors import DecodeError
 from dulcet.escape import quoted
+from dulcet.station.events import json_head
 from dulcet.station.explaining import Explanation, explain_pdu, explain_word
 
 _PDU = re.compile(r"(0x)?0[1-7][ :]?00([ :]?[0-9A-Fa-f]{2}){4,}")
@@ -44,7 +45,7 @@ def explain(word: tuple[str, ...], service: str | None, as_json: bool) -> int:
             raise click.UsageError(f"{quoted(each)} is no status, rejection, abort, UID, tag, state or PDU")
         for position, one in enumerate(found):
             if as_json:
-                click.echo(json.dumps({"v": 1, "event": "explanation", "word": each, **asdict(one)}))
+                click.echo(json.dumps({**json_head("explanation"), "word": each, **asdict(one)}))
             else:
                 click.echo("", nl=bool(number or position or is_pdu))
                 _show(one)

@@ -13,6 +13,7 @@ from dulcet.station.book.node_book import NodeBook
 from dulcet.station.book.node_editing import change_node_book
 from dulcet.station.book.node_formats import READERS
 from dulcet.station.book.node_import import Fate, Importable, apply, plan, read_nodes
+from dulcet.station.events import json_head
 
 EXIT_PARTLY = 1
 
@@ -75,11 +76,11 @@ def _tell(file: Path, book: Path, found: Importable, fates: dict[str, Fate], dry
 
 def _lines(found: Importable, fates: dict[str, Fate]) -> list[dict[str, Any]]:
     taken = [
-        {"v": 1, "event": "node.import", "name": node.name, **node.table(), "fate": fates[node.name].value}
+        {**json_head("node.import"), "name": node.name, **node.table(), "fate": fates[node.name].value}
         for node in found.nodes
     ]
     refused = [
-        {"v": 1, "event": "node.import", "where": each.where, "fate": "refused", "reason": each.reason}
+        {**json_head("node.import"), "where": each.where, "fate": "refused", "reason": each.reason}
         for each in found.refused
     ]
     return [*taken, *refused]

@@ -30,6 +30,7 @@ from dulcet.escape import quote
 from dulcet.services.listener import bind
 from dulcet.services.tls import server_context
 from dulcet.station.book.nodes import is_address
+from dulcet.station.events import json_head
 
 EXIT_DIFFERENT = 1
 _SHOWN = 200  # characters of a value
@@ -175,7 +176,7 @@ class _Report:
 
     def listening(self, addresses: Sequence[str]) -> None:
         if self.options["as_json"]:
-            self._json({"event": "replay.ready", "listening": list(addresses)})
+            self._json("replay.ready", {"listening": list(addresses)})
         else:
             print(f"dulcet replay: waiting for a connection on {', '.join(addresses)}", flush=True)
 
@@ -199,7 +200,7 @@ class _Report:
     def answer(self, answer: Answer) -> None:
         """One answer, as soon as it is compared."""
         if self.options["as_json"]:
-            self._json(_answer_document(answer))
+            self._json("replay.answer", _answer_document(answer))
         elif not self.options["quiet"]:
             print_lines(_answer_lines(answer), sys.stdout)
             sys.stdout.flush()
@@ -208,8 +209,8 @@ class _Report:
         """The conclusion."""
         if self.options["as_json"]:
             self._json(
+                "replay.result",
                 {
-                    "event": "replay.result",
                     "capture": self.transcript.name,
                     "stream": self.stream.number,
                     "sent": result.sent,
@@ -219,14 +220,14 @@ class _Report:
                     "ended": result.why_ended or None,
                     "remarks": list(result.remarks),
                     "equal": result.is_equal,
-                }
+                },
             )
         elif not self.options["quiet"] or not result.is_equal:
             print_lines(_result_lines(result), sys.stdout)
         sys.stdout.flush()
 
-    def _json(self, line: dict[str, Any]) -> None:
-        print(json.dumps({"v": 1, **line}), flush=True)
+    def _json(self, event: str, values: dict[str, Any]) -> None:
+        print(json.dumps({**json_head(event), **values}), flush=True)
 
 
 def _answer_lines(answer: Answer) -> Iterator[Line]:
@@ -267,7 +268,6 @@ def _result_lines(result: Result) -> Iterator[Line]:
 
 def _answer_document(answer: Answer) -> dict[str, Any]:
     return {
-        "event": "replay.answer",
         "captured": answer.captured.name,
         "pdus": list(answer.captured.pdus),
         "observed": None if answer.observed is None else answer.observed.name,

@@ -22,6 +22,7 @@ from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 from dulcet.services.listener import bind
 from dulcet.services.tls import client_context, server_context
+from dulcet.station.events import json_head
 
 EXIT_NOT_RECORDED = 1
 _BACKLOG = 128
@@ -157,7 +158,7 @@ class _Job:
         addresses = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in sockets)]
         where = f"{peer.host}:{peer.port}"
         if self._as_json:
-            self._tell_json({"v": 1, "event": "tap.ready", "listening": addresses, "peer": where})
+            self._tell_json({**json_head("tap.ready"), "listening": addresses, "peer": where})
         else:
             print(f"dulcet tap: {', '.join(addresses)} -> {where}", flush=True)
 
