@@ -212,6 +212,8 @@ def waiting(directory: Path, names: Iterable[str]) -> set[str]:
         if not path.exists():
             return set()
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as reader:
+            if not reader.execute("PRAGMA user_version").fetchone()[0]:
+                return set()  # it is being made: nothing is entered yet
             entered = {uid for (uid,) in reader.execute("SELECT sop_instance_uid FROM arrival WHERE name IS NULL")}
             named = "SELECT name FROM arrival WHERE name NOT NULL UNION SELECT name FROM forward"
             still = wanted.intersection(name for (name,) in reader.execute(named))

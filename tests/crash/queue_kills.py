@@ -1,11 +1,11 @@
 """Kill the queue's workers, the server that forwards and the commands that order: `python tests/crash/queue_kills.py`.
 
 Four processes are killed (SIGKILL) at random moments and begun again: two workers, a server with a rule that forwards,
-and the commands that put jobs into the queue. What they send goes to a server that is never killed, what they retrieve
-comes from an archive that is not either. Then there is peace, until every job is over; then everything is counted:
-each job is done or has failed with its reason, each object is where it should be, once, octet for octet, and nothing
-that was acknowledged is missing. Waiting is made short (`queue_plans.haste`); faults can be planted, to see that they
-are noticed.
+and the commands that put jobs into the queue; another one looks at the journal of what is to be forwarded meanwhile.
+What they send goes to a server that is never killed, what they retrieve comes from an archive that is not either. Then
+there is peace, until every job is over; then everything is counted: each job is done or has failed with its reason,
+each object is where it should be, once, octet for octet, and nothing that was acknowledged is missing. Waiting is made
+short (`queue_plans.haste`); faults can be planted, to see that they are noticed.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from processes import start
 from queue_world import NO_STUDY, Outgoing, World
 from sender import Refused, send
 
+from dulcet.errors import QueueError
+from dulcet.station.forwarding.journal import waiting
 from dulcet.station.queue.jobs import InstanceState, JobKind, JobState
 from dulcet.station.queue.sqlite_store import FILE_NAME, open_queue
 
@@ -32,6 +34,7 @@ KILLED_AT_START = 0.1  # share of the servers that are killed before they are re
 ORDERS_KILLED = 0.3  # share of the commands that order
 ORDER_SECONDS = 0.15  # in which they are killed
 MOST_JOBS = 15  # that are not over, before another one is ordered
+LONGEST_LOOK = 0.2  # seconds between two looks at the journal
 PATIENCE = 60.0  # seconds for a server to begin
 
 
@@ -144,6 +147,16 @@ class Killer:
                 self._look_at(output)
                 then()
 
+    async def onlookers(self):
+        """Others open the journal and close it again, as who removes series does; that must harm nobody."""
+        while not self.is_enough:
+            await trio.sleep(self._chance.uniform(0, LONGEST_LOOK))
+            try:
+                await trio.to_thread.run_sync(waiting, self._world.router_directory, ())
+                self._counts["looks"] += 1
+            except QueueError as error:
+                self._failures.append(str(error))
+
     async def _not_over(self):
         states = [state for state in JobState if not state.is_over]
         return await trio.to_thread.run_sync(self.store.jobs, states, 1000)
@@ -250,7 +263,7 @@ async def run(options, room):
         for pid, output in standing:
             await killer.is_ready(pid, output)
         async with trio.open_nursery() as working:
-            for task in (killer.workers, killer.workers, killer.servers, killer.orders):
+            for task in (killer.workers, killer.workers, killer.servers, killer.orders, killer.onlookers):
                 working.start_soon(task)
         counts["seconds of war"] = round(trio.current_time() - started, 1)
         if not failures:

@@ -8,7 +8,7 @@ import trio
 from dulcet.commands import queue_run, retrieve_queued, send_queued  # noqa: F401  loaded once, for all that are forked
 from dulcet.services.storing.storage_directory import shard_of
 from dulcet.station.archive import archive_services  # noqa: F401
-from dulcet.station.forwarding import forwarding, work
+from dulcet.station.forwarding import forwarding, journal, work
 from dulcet.station.queue import (
     backoff,
     retrieve_job,
@@ -98,6 +98,17 @@ def enters_after_the_answer():
         return forwarding.replace(store, perform=perform)
 
     forwarding.Forwarding.operation = operation
+
+
+def syncs_beside_sqlite():
+    """The journal's file is opened and closed beside SQLite, which takes away its locks: see `sync_database`."""
+    sync = journal.sync_database
+
+    def beside(path):
+        sync(path)
+        path.open("rb").close()
+
+    journal.sync_database = beside
 
 
 def forgets_what_it_took():

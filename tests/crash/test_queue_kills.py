@@ -21,6 +21,7 @@ FAULTS = [
     ("forgets_the_lease", 10, "is running: "),
     ("enters_after_the_answer", 25, "was acknowledged, and not forwarded|was forwarded twice"),
     ("forgets_what_it_took", 30, "was acknowledged, and not forwarded"),
+    ("syncs_beside_sqlite", 30, "was acknowledged, and not forwarded|A700H|can't be read"),
 ]
 """A fault of `queue_plans.py`, after how many kills it is noticed, and what is said of it."""
 

@@ -75,6 +75,12 @@ def test_the_file_itself_is_never_opened_beside_sqlite(journal, monkeypatch):
     assert str(journal.path) not in opened
 
 
+def test_a_journal_that_is_being_made_has_nothing(tmp_path):
+    (tmp_path / JOURNAL).parent.mkdir()
+    (tmp_path / JOURNAL).touch()
+    assert waiting(tmp_path, ["00/1.2.1.dcm"]) == set()
+
+
 def test_what_could_not_be_synced_is_not_entered(journal, monkeypatch):
     def fails(_path):
         raise OSError(5, "Input/output error")
