@@ -61,6 +61,15 @@ def test_growth_is_noticed(first, last, expected):
     assert looked_at(*[start] * 10, *[first] * 10, *[first] * 20, *[last] * 10) == expected
 
 
+def test_caches_are_no_leak():
+    made = usage.Usage()
+    for name in ("station", "second"):
+        made.samples[name] = [
+            usage.Sample(number, memory, 10, 2) for number, memory in enumerate([60.0] * 30 + [72.0] * 10)
+        ]
+    assert list(made.failures()) == ["memory of second grew from 60.0 to 72.0"]
+
+
 def test_a_process_is_looked_at_with_its_children():
     made = usage.Usage()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
