@@ -4,6 +4,7 @@ The clock is trio's mock clock and jumps when nobody can go on, so every test ta
 in which everybody waits for ever fails (`WATCHDOG`).
 """
 
+import gc
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -413,5 +414,6 @@ async def network(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> Net
 
 @pytest.fixture
 def descriptors() -> Callable[[], int]:
-    """How many descriptors this process has open."""
+    """How many descriptors this process has open; what earlier tests left to the collector is closed before."""
+    gc.collect()
     return lambda: len(os.listdir(DESCRIPTORS))

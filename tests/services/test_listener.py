@@ -175,7 +175,6 @@ async def test_an_association_that_has_ended_is_gone_at_once(listening, monkeypa
 
     monkeypatch.setattr(acceptor_module, "Association", Counted)
     one = await listening()
-    gc.collect()
     gc.disable()
     try:
         if how == "released":
