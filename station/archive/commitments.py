@@ -44,9 +44,9 @@ from dulcet.services.storing.data_set_walk import DataSetWalk
 from dulcet.station.archive.destinations import Destinations
 from dulcet.station.archive.folder_store import FolderStore
 from dulcet.station.archive.interfaces import ObjectStore
-from dulcet.station.archive.sqlite_file import make_private
 from dulcet.station.archive.telling import Tell
 from dulcet.station.archive.vault import name_of
+from dulcet.station.sqlite_steps import make_private
 from dulcet.ul.items import PresentationContextRQ
 
 FILE_NAME = ".commitments.sqlite"

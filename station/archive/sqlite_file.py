@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dulcet.errors import ArchiveError, ConfigurationError
+from dulcet.station.sqlite_steps import all_or_nothing, is_damage, make_private
 
 BUSY_SECONDS = 10.0  # that a writer waits for another
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class SQLiteFile:
@@ -72,7 +72,7 @@ class SQLiteFile:
         """All or nothing, and nobody else writes meanwhile: another thread, or process, waits. ArchiveError."""
         with self._writing, self._errors("written"):
             self._follow()
-            with _all_or_nothing(self._writer):
+            with all_or_nothing(self._writer):
                 yield self._writer
 
     @contextmanager
@@ -96,10 +96,10 @@ class SQLiteFile:
         try:
             yield
         except sqlite3.Error as error:
-            is_damage = _is_damage(error)
-            self._is_doubtful = self._is_doubtful or (is_damage and self._is_derived)
-            detail = f"{error}: {self._if_damaged}" if is_damage else str(error)
-            raise ArchiveError(f"the {self._what} can't be {done}", detail=detail, is_damage=is_damage) from error
+            is_damaged = is_damage(error)
+            self._is_doubtful = self._is_doubtful or (is_damaged and self._is_derived)
+            detail = f"{error}: {self._if_damaged}" if is_damaged else str(error)
+            raise ArchiveError(f"the {self._what} can't be {done}", detail=detail, is_damage=is_damaged) from error
 
     def _connect_reader(self) -> sqlite3.Connection:
         connection = self._connect()
@@ -163,7 +163,7 @@ class SQLiteFile:
             finally:
                 connection.close()
         except sqlite3.DatabaseError as error:
-            return _is_damage(error)
+            return is_damage(error)
 
     def _inodes(self) -> tuple[int | None, ...]:
         return tuple(map(self._inode, (self.path, *self._attached.values())))
@@ -208,7 +208,7 @@ class SQLiteFile:
             print(f"dulcet: {sentence}", file=sys.stderr, flush=True)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        with _all_or_nothing(connection):
+        with all_or_nothing(connection):
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > len(self._migrations):
                 made_anew = sqlite3.DatabaseError if self._may_be_newer else sqlite3.OperationalError
@@ -219,31 +219,6 @@ class SQLiteFile:
             connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
 
-def make_private(path: Path) -> None:
-    """An empty file that nobody but its owner may read, unless there is one. OSError.
-
-    One that is there is not opened: SQLite may have it open in this process, and would lose its locks with ours.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
-
-
 def _close(connections: list[sqlite3.Connection]) -> None:
     while connections:
         connections.pop().close()
-
-
-@contextmanager
-def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # a full disk has rolled back already
-            connection.execute("ROLLBACK")
-        raise

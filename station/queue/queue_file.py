@@ -14,10 +14,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from dulcet.errors import QueueError
-from dulcet.station.archive.sqlite_file import make_private
 from dulcet.station.queue.queue_schema import MIGRATIONS
+from dulcet.station.sqlite_steps import all_or_nothing, is_damage, make_private
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY_SECONDS = 20.0  # that a writer waits for another; the longest writing takes well below one
 
 
@@ -103,7 +102,7 @@ class QueueFile:
         wanted = len(self._migrations)
         if _version(connection) == wanted:
             return
-        with _transaction(connection):
+        with all_or_nothing(connection):
             version = _version(connection)  # another process may have been faster
             if version > wanted:
                 raise sqlite3.OperationalError(
@@ -138,7 +137,7 @@ class QueueFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: whole, or nothing of it."""
-        with self._lock, self._said_clearly(), _transaction(self._connection):
+        with self._lock, self._said_clearly(), all_or_nothing(self._connection):
             yield self._connection
 
     @contextmanager
@@ -149,18 +148,6 @@ class QueueFile:
             raise QueueError(f"the queue {self.path} can't be used: {_said(error)}") from error
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # a full disk has rolled back already
-            connection.execute("ROLLBACK")
-        raise
-
-
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -168,7 +155,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _said(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+    if is_damage(error):
         return f"it is damaged ({error}); to begin with an empty one, move it away, with the files that begin like it"
     if "locked" in str(error):
         return f"another process has been writing to it for {BUSY_SECONDS:g} s"
