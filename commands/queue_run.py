@@ -15,6 +15,7 @@ from dulcet.errors import QueueError
 from dulcet.escape import quote
 from dulcet.station.book.configuration import state_path
 from dulcet.station.events import Event, EventStream, JSONLinesWriter
+from dulcet.station.lines import write_line
 from dulcet.station.queue.sqlite_store import SQLiteJobStore, open_queue
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _tell(event: Event) -> None:
     values = ((each.name, getattr(event, each.name)) for each in fields(event) if each.name != "at")
     text = " ".join(f"{name}={json.dumps(_safe(value))}" for name, value in values if value is not None)
     with suppress(OSError, ValueError):
-        print(f"{event.EVENT} {text}", file=sys.stderr, flush=True)
+        write_line(f"{event.EVENT} {text}", sys.stderr)
 
 
 def _safe(value: object) -> object:

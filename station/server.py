@@ -23,6 +23,7 @@ from dulcet.services.tls import server_context
 from dulcet.station.archive.arrivals import source_of
 from dulcet.station.book.own_address import is_loopback
 from dulcet.station.forwarding.routes import has_journal
+from dulcet.station.lines import write_line
 from dulcet.station.monitor.process_file import publish
 from dulcet.station.monitor.server_monitor import ServerMonitor
 from dulcet.station.monitor.service_manager import READY, STOPPING, keep_watchdog, notify, reloading
@@ -319,9 +320,9 @@ class _Server:
             about = {"addresses": listener.addresses, "http": http or None, "pid": os.getpid()}
             self._log("server.ready", None, ae_title=settings.ae_title, **about)
         else:
-            print(line, flush=True)
+            write_line(line, sys.stdout)
         for warning in (*_warnings(settings), *_no_room(storage)):
-            print(f"dulcet: {warning}", file=sys.stderr, flush=True)
+            write_line(f"dulcet: {warning}", sys.stderr)
         notify(READY)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from dulcet.escape import quote
 from dulcet.services.association import Association
 from dulcet.station.events import JSON_SCHEMA_VERSION, rfc3339
+from dulcet.station.lines import write_line
 from dulcet.station.monitor.process_report import ErrorRow
 from dulcet.station.server_settings import ServerSettings
 
@@ -92,9 +93,9 @@ class Log:
         with suppress(OSError, ValueError):
             if self.settings.as_json:
                 head = {"v": JSON_SCHEMA_VERSION, "ts": at, "event": event}
-                print(json.dumps({**head, **values}), flush=True)
+                write_line(json.dumps({**head, **values}), sys.stdout)
             elif not self.settings.quiet:
-                print(f"{event} {text}", file=sys.stderr, flush=True)
+                write_line(f"{event} {text}", sys.stderr)
 
 
 def calling(association: Association) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from dulcet.errors import DulcetError
 from dulcet.escape import quote
+from dulcet.station.lines import write_line
 from dulcet.station.server import SIGNALS, Part, ServerSettings, run_server
 
 EXIT_INTERNAL = 70
@@ -35,7 +36,7 @@ def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket], part
         for index in range(settings.workers):
             workers.add(_fork(share, sockets, replace(part, is_first=index == 0), life))
     except OSError as error:
-        print(f"dulcet: the workers can't be started: {error.strerror or error}", file=sys.stderr, flush=True)
+        write_line(f"dulcet: the workers can't be started: {error.strerror or error}", sys.stderr)
         exit_code = EXIT_TRY_LATER
         _signal(workers, signal.SIGTERM)
     for sock in (*sockets, *part.http_sockets):  # theirs alone: when they accept no more, nobody does
@@ -108,7 +109,7 @@ def _fork(settings: ServerSettings, sockets: Sequence[socket.socket], part: Part
             part = replace(part, http_sockets=())
         code = run_server(settings, sockets, part)
     except DulcetError as error:
-        print(f"dulcet: {error}", file=sys.stderr, flush=True)
+        write_line(f"dulcet: {error}", sys.stderr)
         code = error.exit_code
     except BaseException as error:
         _tell_fault(error)
@@ -123,4 +124,4 @@ def _tell_fault(error: BaseException) -> None:
     if os.environ.get("DULCET_DEBUG"):
         traceback.print_exception(error)
     text = f"{type(error).__name__}: {quote(str(error), 300)}"
-    print(f"dulcet: a fault of dulcet's own: {text} (DULCET_DEBUG=1 shows where)", file=sys.stderr, flush=True)
+    write_line(f"dulcet: a fault of dulcet's own: {text} (DULCET_DEBUG=1 shows where)", sys.stderr)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dulcet.errors import ArchiveError, ConfigurationError
+from dulcet.station.lines import write_line
 from dulcet.station.sqlite_steps import all_or_nothing, is_damage, make_private
 
 BUSY_SECONDS = 10.0  # that a writer waits for another
@@ -205,7 +206,7 @@ class SQLiteFile:
                 self.path.with_name(self.path.name + suffix).replace(self.path.with_name(aside + suffix))
         sentence = f"the {self._what} {self.path} was damaged, and was set aside as {aside}: {self._if_damaged}"
         with suppress(OSError, ValueError):
-            print(f"dulcet: {sentence}", file=sys.stderr, flush=True)
+            write_line(f"dulcet: {sentence}", sys.stderr)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         with all_or_nothing(connection):

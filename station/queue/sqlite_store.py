@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from dulcet.errors import QueueError
+from dulcet.station.lines import write_line
 from dulcet.station.queue.hours import is_within
 from dulcet.station.queue.jobs import (
     InstanceState,
@@ -43,7 +44,7 @@ ADDING_SECONDS = 3_600.0  # between two such steps; an order that stood still fo
 
 
 def _warn(sentence: str) -> None:
-    print(f"dulcet: {sentence}", file=sys.stderr, flush=True)
+    write_line(f"dulcet: {sentence}", sys.stderr)
 
 
 def open_queue(state: Path, warn: Callable[[str], None] = _warn) -> "SQLiteJobStore":
