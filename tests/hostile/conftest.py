@@ -1,7 +1,7 @@
 """Hostile peers at a real `dulcet serve`, over real sockets, many at once.
 
 The tables of cases import `hostile_kit` and `hostile_acceptors`, which lie here and are no package's: they are loaded
-before them, below.
+before them, with what they import, below.
 """
 
 import importlib.util
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-AT_ONCE = 24  # hostile peers; each has a good one beside it
+AT_ONCE = 24  # hostile peers that have something to say; each has a good one beside it
+MANY = ("--max-associations", "1000", "--max-per-address", "1000")
 REST = "the server came back to rest"
 
 
@@ -24,6 +25,7 @@ def _load(name):
     return sys.modules[name]
 
 
+_load("pulse")
 kit_module = _load("hostile_kit")
 _load("hostile_acceptors")
 
@@ -38,7 +40,7 @@ def kit():
 def server(request, kit):
     """A server for all the cases of a module, with the module's OPTIONS."""
     options = getattr(request.module, "OPTIONS", ())
-    with kit.serving("--max-associations", "100", "--max-per-address", "100", *options) as server:
+    with kit.serving(*MANY, *options, limits={"max_unassociated": 1000}) as server:
         server.settle()
         trio.run(server.echo)
         yield server
@@ -59,11 +61,10 @@ def played(request, kit, server):
 
     async def play_one(name, places):
         says, *expected = module.CASES[name]
-        async with places:
-            try:
-                await kit.play(server, says, expected, associated=module.ASSOCIATED)
-            except (Exception, BaseExceptionGroup) as error:
-                outcomes[name] = error
+        try:
+            await kit.play(server, says, expected, associated=module.ASSOCIATED, places=places)
+        except (Exception, BaseExceptionGroup) as error:
+            outcomes[name] = error
 
     try:
         with server.comes_back_to_rest():

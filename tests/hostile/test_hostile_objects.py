@@ -287,7 +287,7 @@ def test_stored_is_what_was_acknowledged_and_nothing_else_anywhere(played, serve
     objects = [path for path in files if path.suffix == ".dcm"]
     told = [path for path in files if path.parent == server.running.directory / "state" / "processes"]
     others = {path.name for path in files} - {path.name for path in (*objects, *told)}
-    assert others == {"log.txt", "holdings.json"}
+    assert others == {"log.txt", "holdings.json", "pulse", "pulse-here"}
     assert all(re.fullmatch(r"\.?\d+-[0-9a-f]{8}\.(json|new)", path.name) for path in told)
     assert all(path.parent.parent == server.running.storage for path in objects)
     assert not os.path.exists("/tmp/PWNED")

@@ -1,7 +1,7 @@
 """`dulcet serve` that can be looked into: SIGUSR1 writes what it holds, and limits that have no option can be set.
 
-Run as a program. DULCET_WATCHED is JSON: `report` is the file to write, `limits` are fields of `Limits`, `descriptors`
-is how many the process may have.
+Run as a program. DULCET_WATCHED is JSON: `report` is the file to write, `pulse` another (see pulse.py), `limits` are
+fields of `Limits`, `descriptors` is how many the process may have.
 """
 
 import gc
@@ -10,11 +10,11 @@ import os
 import resource
 import signal
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import trio
+from pulse import pulse
 
 from dulcet.commands import serve
 from dulcet.services.limits import Limits
@@ -36,20 +36,23 @@ def holdings() -> dict[str, int]:
 
 def main() -> None:
     settings = json.loads(os.environ["DULCET_WATCHED"])
-    report = Path(settings["report"])
+    report, hard = Path(settings["report"]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def tell(_number: int, _frame: object) -> None:
-        with suppress(OSError):  # when there is no descriptor left for it
-            report.with_suffix(".new").write_text(json.dumps(holdings()))
-            report.with_suffix(".new").rename(report)
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # there may be none left for what follows
+        report.with_suffix(".new").write_text(json.dumps(holdings()))
+        report.with_suffix(".new").rename(report)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     signal.signal(signal.SIGUSR1, tell)
     serve.Limits = partial(Limits, **settings["limits"])
-    if settings["descriptors"]:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (settings["descriptors"], settings["descriptors"]))
     from dulcet.cli import main as run
 
-    run()
+    with pulse(Path(settings["pulse"])):
+        if settings["descriptors"]:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (settings["descriptors"], hard))
+        run()
 
 
 if __name__ == "__main__":
