@@ -30,6 +30,7 @@ PROGRAM = Path(__file__).with_name("watched_server.py")
 ARTIM = 4.0  # seconds, of every server here that does not say another: peers that were held up are in time
 SLACK = 1.0  # seconds beyond a timer until the place is free
 ECHO_SECONDS = 1.0  # for a good association beside a hostile one, from TCP to TCP
+BACKLOG = 1000  # connections that the kernel keeps for a server that is held up; of more, some would be reset
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close(2) sends RST
 AT_REST = ("tasks", "descriptors")  # of a server: no more of them than before the first peer
 TRIALS = 20  # of what may be void
@@ -353,7 +354,7 @@ def serving(
         settings = {
             "report": str(directory / "holdings.json"),
             "pulse": str(directory / "pulse"),
-            "limits": {"artim": ARTIM, **(limits or {})},
+            "limits": {"artim": ARTIM, "backlog": BACKLOG, **(limits or {})},
             "descriptors": descriptors,
         }
         command = [sys.executable, str(PROGRAM), "serve", "--port", str(address.port), "--directory", str(stored)]

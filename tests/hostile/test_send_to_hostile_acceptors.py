@@ -17,7 +17,7 @@ from dulcet.station.sending.files import find_files
 from dulcet.station.sending.progress import Transfer
 from dulcet.station.sending.sender import Sender, SendOptions
 
-TIMEOUT = 2.0
+TIMEOUT = 4.0  # seconds, where it is meant to expire; it begins anew with each question
 SMALL, LARGE = named("small"), named("large")
 LARGE_OCTETS = 30_000_000  # more than the kernel takes for a peer that does not read
 STORED, WARNING, REFUSED, UNCONFIRMED, NOT_SENT = (
@@ -149,6 +149,13 @@ CASES = {
 }  # fmt: skip
 
 
+SILENT = {
+    "success, then nothing", "no response", "half a response", "silence",
+    "success in the middle, then no reading", "no reading in the middle", "a refusal in the middle, and it is read",
+}  # fmt: skip
+"""Those that let a question go unanswered, be it the A-RELEASE-RQ."""
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A small object and a large one."""
@@ -174,8 +181,9 @@ def results(files):
         transfer = Transfer(total_objects=1, total_octets=to_send[0].size)
         events = []
         peer = Peer(host=LOOPBACK, port=acceptor.port, ae_title="HOSTILE")
-        with trio.fail_after(PATIENCE):
-            await Sender(peer, SendOptions(retries=0, timeout=TIMEOUT), events.append, transfer).send(to_send)
+        options = SendOptions(retries=0, timeout=TIMEOUT if name in SILENT else PATIENCE)
+        with trio.fail_after(2 * PATIENCE):
+            await Sender(peer, options, events.append, transfer).send(to_send)
         found[name] = [event for event in events if isinstance(event, StoreResult)]
 
     async def play_all():
