@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 import trio
-from hostile_kit import LOOPBACK, RESET, free_port, serving
+from hostile_kit import LOOPBACK, PATIENCE, RESET, free_port, serving
 
 from dulcet.station.monitor.http_server import MAX_CONNECTIONS, MAX_REQUEST_OCTETS, REQUEST_SECONDS
 
@@ -51,7 +51,7 @@ def scrape(port):
 def connection(port, octets):
     """A connection that says something and stays open."""
     sock = socket.create_connection((LOOPBACK, port))
-    sock.settimeout(REQUEST_SECONDS + 5)
+    sock.settimeout(PATIENCE)
     with suppress(OSError):  # the server has heard enough
         sock.sendall(octets)
     return sock
@@ -95,21 +95,21 @@ def test_in_drops_and_resets(monitored):
 
 
 async def test_who_drips_has_its_end_in_time(monitored):
+    """What drips in does not restart the clock, or there would be no end."""
     stream = await trio.open_tcp_stream(LOOPBACK, monitored.http_port)
-    started = trio.current_time()
-    with trio.fail_after(REQUEST_SECONDS + 5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
 
             async def drip():
-                while True:
-                    await stream.send_all(b"x")
-                    await trio.sleep(0.1)
+                with suppress(trio.BrokenResourceError):  # it has been closed
+                    while True:
+                        await stream.send_all(b"x")
+                        await trio.sleep(0.1)
 
             nursery.start_soon(drip)
             with suppress(trio.BrokenResourceError):
                 assert await stream.receive_some() == b""
             nursery.cancel_scope.cancel()
-    assert trio.current_time() - started < REQUEST_SECONDS + 1
     await trio.aclose_forcefully(stream)
 
 

@@ -14,6 +14,7 @@ from hostile_kit import (
     SLACK,
     STORE_CONTEXT,
     echo,
+    eventually,
     image,
     named,
     serving,
@@ -66,8 +67,8 @@ def test_three_hundred_silent_connections(server):
         assert first.answers == [ACCEPTED, "C-ECHO-RSP(0000H)", "A-RELEASE-RP"]
         await first.stream.aclose()
         await server.serves_others()
-        assert await server.echo(ATTACKER) < PATIENCE
-        with trio.fail_after(ARTIM + SLACK + PATIENCE / 10):
+        await server.echo(ATTACKER)
+        with trio.fail_after(PATIENCE):  # no other timer is as short
             for peer in peers:
                 await peer.hear()
         assert all(peer.answers == ["closed"] for peer in peers)
@@ -230,25 +231,36 @@ def test_others_are_served_while_all_that_one_address_may_have_is_at_full_speed(
 # A process without descriptors, and one that was stopped ------------------------------------------------------------
 
 
+DESCRIPTORS = 40
+
+
+async def until_none_is_left(server):
+    """The server has as many descriptors as it may, and one more by which it tells of them."""
+    await eventually(lambda: server.holdings()["descriptors"] > DESCRIPTORS)
+
+
 def test_a_process_without_descriptors_recovers():
-    """EMFILE at accept(2): new ones wait in the queue, and have their turn when others go (after ARTIM, here)."""
-    with serving("--max-per-address", "100", descriptors=40) as server:
+    """EMFILE at accept(2): new ones wait in the queue, and have their turn when others go."""
+    with serving("--max-per-address", "100", descriptors=DESCRIPTORS) as server:
         server.settle()
 
         async def play():
             first = await server.connect()
             await first.associate()
-            peers = [await server.connect(ATTACKER) for _ in range(80)]
+            peers = [await server.connect(ATTACKER) for _ in range(2 * DESCRIPTORS)]
             waiting = await server.connect()
             await waiting.send(REQUEST.encode() + echo() + RELEASE_RQ)
+            await until_none_is_left(server)
             await first.send(store(named("no descriptor")))
             await first.hear(1)
+            for peer in peers:
+                await peer.reset()
             with trio.fail_after(PATIENCE):
                 await waiting.hear(3)
-                for peer in peers:
-                    await peer.hear()
             assert waiting.answers == [ACCEPTED, "C-ECHO-RSP(0000H)", "A-RELEASE-RP"]
             assert first.answers[0] in ("C-STORE-RSP(A700H)", "C-STORE-RSP(0000H)")
+            await waiting.stream.aclose()
+            await eventually(lambda: server.holdings()["descriptors"] < DESCRIPTORS)
             await first.send(store(named("a descriptor again"), message_id=2))
             await first.hear(2)
             assert first.answers[1:] == ["C-STORE-RSP(0000H)"]
@@ -260,27 +272,25 @@ def test_a_process_without_descriptors_recovers():
 
 
 def test_objects_are_refused_without_a_descriptor_and_taken_again_with_one():
-    with serving("--max-per-address", "100", descriptors=40) as server:
+    with serving("--max-per-address", "100", "--max-associations", "100", descriptors=DESCRIPTORS) as server:
 
         async def play():
-            peers = []
-            while True:
-                peer = await server.connect()
+            first, *others, last = [await server.connect() for _ in range(DESCRIPTORS)]
+            for peer in (first, *others, last):
                 await peer.send(REQUEST.encode())
-                with trio.move_on_after(0.5):
-                    await peer.hear(1)
-                if not peer.answers:
-                    break
-                peers.append(peer)
-            await peers[0].send(store(named("no descriptor")))
-            await peers[0].hear(2)
-            assert peers[0].answers[1:] == ["C-STORE-RSP(A700H)"]
-            for other in peers[1:]:
+            await until_none_is_left(server)
+            await first.hear(1)
+            await first.send(store(named("no descriptor")))
+            await first.hear(2)
+            assert first.answers == [ACCEPTED, "C-STORE-RSP(A700H)"]
+            for other in others:
                 await other.stream.aclose()
-            await peer.hear(1)
-            await peers[0].send(store(named("no descriptor"), message_id=2))
-            await peers[0].hear(3)
-            assert peers[0].answers[2:] == ["C-STORE-RSP(0000H)"]
+            await last.hear(1)
+            assert last.answers == [ACCEPTED]
+            await eventually(lambda: server.holdings()["descriptors"] < DESCRIPTORS)
+            await first.send(store(named("no descriptor"), message_id=2))
+            await first.hear(3)
+            assert first.answers[2:] == ["C-STORE-RSP(0000H)"]
             assert list(server.stored()) == [named("no descriptor")]
 
         trio.run(play)
@@ -295,7 +305,7 @@ def test_a_process_that_was_stopped_goes_on(server):
         await half.send(REQUEST.encode()[:100])
         server.signal(signal.SIGSTOP)
         await associated.send(echo())
-        with trio.move_on_after(2 * ARTIM):
+        with trio.move_on_after(ARTIM + SLACK):
             await trio.sleep_forever()
         server.signal(signal.SIGCONT)
         with trio.fail_after(PATIENCE):

@@ -2,8 +2,8 @@
 
 import os
 import signal
+import time
 
-import pytest
 import trio
 from hostile_kit import (
     ACCEPTED,
@@ -66,8 +66,7 @@ async def all_kinds_of_peers(server, sendings, answers_to_late, processes=1):
     await late.send(REQUEST.encode())
     await late.hear(1)
     assert late.answers[0] in answers_to_late
-    with pytest.raises(OSError, match="refused"):
-        await server.connect()
+    await refuses_connections(server)
     for sending in sendings:
         await sending.finish()
         await sending.peer.send(store(named("begun after the signal")))
@@ -80,6 +79,16 @@ async def all_kinds_of_peers(server, sendings, answers_to_late, processes=1):
     assert server.temporary_files() == []
     assert server.stored() == {sending.uid: sending.octets for sending in sendings}
     assert "Traceback" not in server.running.log.read_text()
+
+
+async def refuses_connections(server):
+    """Soon: it has said that it stops before it does."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            try:
+                await server.connect()
+            except ConnectionRefusedError:
+                return
 
 
 async def test_what_is_under_way_is_finished_and_what_is_not_is_ended():
@@ -98,7 +107,7 @@ async def test_workers_end_as_one_process_does(monkeypatch):
 
 
 async def test_an_idle_server_ends_at_once():
-    with serving() as server:
+    with serving(*LONG_TIMERS) as server:
         async with (await server.connect()).stream:
             server.signal(signal.SIGINT)
             with trio.fail_after(AT_ONCE):
@@ -109,7 +118,7 @@ async def test_the_end_of_patience_aborts_what_is_not_finished():
     with serving("--grace", "1") as server:
         sending = await Sending("never finished").begin(server)
         await server.until_received(1)
-        started = trio.current_time()
+        started = time.monotonic()
         server.signal()
         await sending.peer.hear(1)
         assert sending.peer.answers == ABORTED
@@ -125,16 +134,17 @@ async def test_a_second_signal_aborts_at_once():
         sending = await Sending("two signals").begin(server)
         await server.until_received(1)
         server.signal()
+        await eventually(lambda: "server.stopping" in server.running.log.read_text())
         with trio.move_on_after(0.5):  # longer than what counts as one signal
             await sending.peer.hear(1)
         assert sending.peer.answers == []
-        started = trio.current_time()
+        started = time.monotonic()
         server.signal(signal.SIGINT)
         await sending.peer.hear(1)
         assert sending.peer.answers == ABORTED
         await sending.peer.stream.aclose()
         assert await server.exit_code() == 0
-        assert trio.current_time() - started < AT_ONCE
+        assert time.monotonic() - started < AT_ONCE
         assert server.temporary_files() == []
         assert server.stored() == {}
 
@@ -149,14 +159,14 @@ async def test_peers_that_never_close_do_not_keep_it():
         server.signal()
         await late.send(REQUEST.encode())
         await late.hear(1)
-        started = trio.current_time()
+        started = time.monotonic()
         await sending.finish()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_echo_for_ever, idle)
             nursery.start_soon(_echo_for_ever, sending.peer)
             assert await server.exit_code() == 0
             nursery.cancel_scope.cancel()
-        assert trio.current_time() - started < 2 * ARTIM + AT_ONCE
+        assert time.monotonic() - started < 2 * ARTIM + AT_ONCE
         assert server.stored() == {sending.uid: sending.octets}
 
 
