@@ -33,6 +33,7 @@ LONGEST_LIFE = 0.7  # seconds of a worker; of the server from when it is ready
 KILLED_AT_START = 0.1  # share of the servers that are killed before they are ready
 ORDERS_KILLED = 0.3  # share of the commands that order
 ORDER_SECONDS = 0.15  # in which they are killed
+MOST = 5  # times as many kills as are wanted, when they show nothing
 MOST_JOBS = 15  # that are not over, before another one is ordered
 LONGEST_LOOK = 0.2  # seconds between two looks at the journal
 PATIENCE = 60.0  # seconds for a server to begin
@@ -51,11 +52,14 @@ class Killer:
         self._plant = ["haste", *([options.fault] if options.fault else [])]
         self._number = 0
         self._forwarded, self._reasons = Counter(), counts["reasons"]
+        self._is_shown = bool(options.fault)  # that it was noticed shows enough
         self.store = open_queue(world.state)
 
     @property
     def is_enough(self):
-        return self._counts["kills"] >= self._options.kills or bool(self._failures)
+        """Whether there were as many kills as are wanted, and they showed something, or something failed."""
+        wanted = self._options.kills if self._is_shown else MOST * self._options.kills
+        return self._counts["kills"] >= wanted or bool(self._failures)
 
     async def begin(self, words, **environment):
         """A pid, and where its output goes."""
@@ -157,6 +161,29 @@ class Killer:
             except QueueError as error:
                 self._failures.append(str(error))
 
+    async def until_shown(self):
+        """A busy machine gets less done between two kills."""
+        while not self._is_shown and not self.is_enough:
+            await trio.sleep(0.2)
+            if self._counts["kills"] >= self._options.kills:
+                self._is_shown = await trio.to_thread.run_sync(self._shows)
+
+    def _shows(self):
+        kills, jobs = self._options.kills, self.store.jobs(limit=10_000)
+        done = Counter(job.order.kind for job in jobs if job.state is JobState.DONE)
+        return (
+            self._counts["acknowledgements"] > kills / 2
+            and sum(map(self._taken_again, jobs)) > kills / 10
+            and sum(job.counts.done for job in jobs if job.order.kind is JobKind.SEND) > kills
+            and done[JobKind.SEND] > kills / 10
+            and done[JobKind.RETRIEVE] > 0
+            and any(job.reason for job in jobs if job.state in (JobState.PARTIAL, JobState.FAILED))
+        )
+
+    def _taken_again(self, job):
+        taken = sum('"job.taken"' in event.line for event in self.store.events(job.id, limit=10_000))
+        return max(taken - 1, 0)
+
     async def _not_over(self):
         states = [state for state in JobState if not state.is_over]
         return await trio.to_thread.run_sync(self.store.jobs, states, 1000)
@@ -196,8 +223,7 @@ class Killer:
     def _judge_job(self, job):
         counts, rows = job.counts, self.store.instances(job.id, limit=10_000)
         self._counts[f"{job.order.kind.value} jobs {job.state.value}"] += 1
-        taken = sum('"job.taken"' in event.line for event in self.store.events(job.id, limit=10_000))
-        self._counts["taken up again"] += max(taken - 1, 0)
+        self._counts["taken up again"] += self._taken_again(job)
         what = f"job {job.id} ({job.order.kind.value} {job.order.origin or job.order.peer})"
         if job.state not in (JobState.DONE, JobState.PARTIAL, JobState.FAILED):
             self._failures.append(f"{what} is {job.state.value}: {job.reason}")
@@ -263,7 +289,15 @@ async def run(options, room):
         for pid, output in standing:
             await killer.is_ready(pid, output)
         async with trio.open_nursery() as working:
-            for task in (killer.workers, killer.workers, killer.servers, killer.orders, killer.onlookers):
+            begun = (
+                killer.workers,
+                killer.workers,
+                killer.servers,
+                killer.orders,
+                killer.onlookers,
+                killer.until_shown,
+            )
+            for task in begun:
                 working.start_soon(task)
         counts["seconds of war"] = round(trio.current_time() - started, 1)
         if not failures:

@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("queue_kills.py")
 KILLS = 200
-SECONDS = 150  # for a machine that is very busy; 35 on one that is not
+SECONDS = 300  # for a machine that is very busy; 35 on one that is not
 AGAIN = 5  # times as many kills when luck has hidden a fault
 
 FAULTS = [
@@ -57,10 +57,11 @@ def proof():
 def test_a_planted_fault_is_noticed(fault, kills, sentence):
     for count in (kills, kills * AGAIN):
         code, result, errors = end(begin(count, "--fault", fault, "--patience", "6"))
-        if code:
+        is_noticed = any(re.search(sentence, failure) for failure in result["failures"])
+        if is_noticed:
             break
-    assert code == 1, errors
-    assert any(re.search(sentence, failure) for failure in result["failures"]), result
+    assert is_noticed, (result, errors)
+    assert code == 1
 
 
 def test_every_job_ends_and_every_object_is_where_it_should_be_once(proof):
