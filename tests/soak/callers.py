@@ -3,8 +3,8 @@
 import random
 import socket
 import urllib.request
-from collections import deque
-from contextlib import suppress
+from collections import Counter, deque
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -57,6 +57,8 @@ class Callers:
         """SOP Instance UIDs, of all time."""
         self.series = deque()
         """(Series Instance UID, Study Instance UID, patient) of those that were sent whole and are still there."""
+        self._wanted = Counter()
+        self._deeds = {self.send: 8, self.ask: 3, self.fetch: 3, self.greet: 2, self.disturb: 3, self.look: 1}
 
     def _peer(self, calling="SOAK"):
         return Peer(
@@ -65,13 +67,35 @@ class Callers:
 
     async def do_something(self):
         """One deed, drawn by lot."""
-        deeds, weights = (self.send, self.ask, self.fetch, self.greet, self.disturb, self.look), (8, 3, 3, 2, 3, 1)
-        (deed,) = self._chance.choices(deeds, weights)
+        (deed,) = self._chance.choices([*self._deeds], self._deeds.values())
         if deed in (self.ask, self.fetch) and not self.series:
             deed = self.send
         with trio.fail_after(PATIENCE):
             await deed()
         self._counts[deed.__name__] += 1
+
+    @property
+    def have_done_everything(self):
+        """Each deed once."""
+        return all(self._counts[deed.__name__] for deed in self._deeds)
+
+    @contextmanager
+    def _one_that_is_there(self):
+        """A series that is not removed meanwhile."""
+        chosen = self._chance.choice(self.series)
+        self._wanted[chosen] += 1
+        try:
+            yield chosen
+        finally:
+            self._wanted[chosen] -= 1
+
+    def give_up(self, kept):
+        """The Series Instance UIDs of the oldest, which may be removed: nobody wants them any more."""
+        oldest = list(self.series)[: max(len(self.series) - kept, 0)]
+        unwanted = [each for each in oldest if not self._wanted[each]]
+        for each in unwanted:
+            self.series.remove(each)
+        return [series for series, _, _ in unwanted]
 
     async def send(self):
         """A series; some associations are broken off in the middle."""
@@ -108,27 +132,27 @@ class Callers:
 
     async def ask(self):
         """For a study that is there."""
-        _, study, patient = self._chance.choice(self.series)
-        async with (
-            associate(self._peer(), find_contexts([STUDY_ROOT_FIND])) as association,
-            find(association, STUDY_ROOT_FIND, {LEVEL: "STUDY", PATIENT: patient, STUDY: ""}) as matches,
-        ):
-            found = [match.text(STUDY) async for match in matches]
+        with self._one_that_is_there() as (_, study, patient):
+            async with (
+                associate(self._peer(), find_contexts([STUDY_ROOT_FIND])) as association,
+                find(association, STUDY_ROOT_FIND, {LEVEL: "STUDY", PATIENT: patient, STUDY: ""}) as matches,
+            ):
+                found = [match.text(STUDY) async for match in matches]
         if found != [study]:
             raise Wrong(f"patient {patient} has {found} instead of {study}")
 
     async def fetch(self):
         """A series that is there, by C-GET."""
-        series, study, _ = self._chance.choice(self.series)
         contexts, roles = get_contexts((STUDY_ROOT_GET,), (CT,))
         take = Operation(perform=_counted, sop_classes=frozenset({CT}), open_sink=lambda *_: Forgotten())
-        keys = {LEVEL: "SERIES", STUDY: study, SERIES: series}
-        async with (
-            associate(self._peer(), contexts, user_items=roles) as association,
-            get(association, STUDY_ROOT_GET, keys, take) as retrieval,
-        ):
-            async for _ in retrieval:
-                pass
+        with self._one_that_is_there() as (series, study, _):
+            keys = {LEVEL: "SERIES", STUDY: study, SERIES: series}
+            async with (
+                associate(self._peer(), contexts, user_items=roles) as association,
+                get(association, STUDY_ROOT_GET, keys, take) as retrieval,
+            ):
+                async for _ in retrieval:
+                    pass
         if retrieval.sub_operations.completed != OBJECTS:
             raise Wrong(f"{retrieval.sub_operations} of a series of {OBJECTS}")
 

@@ -117,9 +117,9 @@ class World:
 
 
 async def keep_calling(callers, until, pace, counts, failures):
-    """One caller after another, a bit apart."""
+    """One caller after another, a bit apart; longer than that when a slow machine has not done everything by then."""
     chance = random.Random(pace)
-    while trio.current_time() < until:
+    while trio.current_time() < until or not (callers.have_done_everything or failures):
         try:
             await callers.do_something()
         except FAILURES as error:
@@ -132,8 +132,7 @@ async def keep_removing(world, callers, until, counts, failures):
     """The oldest series, when there are many."""
     while trio.current_time() < until:
         await trio.sleep(2)
-        old = [callers.series.popleft()[0] for _ in range(len(callers.series) - SERIES_KEPT)]
-        if old:
+        if old := callers.give_up(SERIES_KEPT):
             try:
                 await trio.to_thread.run_sync(world.remove, old)
             except OSError as error:
