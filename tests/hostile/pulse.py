@@ -5,6 +5,7 @@ was stopped. A process that computes, or blocks in a call, is not held up: the t
 """
 
 import os
+import signal
 import struct
 import threading
 import time
@@ -32,6 +33,7 @@ def pulse(path: Path) -> Iterator[None]:
 
 
 def _beat(descriptor: int, ended: threading.Event) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the thread that waits for them
     end = struct.calcsize("d")
     then, used = time.monotonic(), time.process_time()
     while not ended.wait(BEAT):
