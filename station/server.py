@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +48,11 @@ EXIT_STORAGE_FAILED = 5  # an fsync failed: what is on the disk can't be promise
 WRITTEN_SECONDS = 1.0  # for our first report, before we say that we are ready
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """What a server is told by."""
-ONE_SIGNAL = 0.25  # seconds: who signals a whole process group reaches a worker twice, once through its parent
+PASSED_ON = {signal.SIGTERM: signal.SIGUSR1, signal.SIGINT: signal.SIGUSR2}
+"""What ends a server, and as what the parent of workers passes it on. Who signals a whole process group, as a terminal
+and systemd do, reaches the workers himself as well: that is one wish to end, not two."""
+BLOCKED = {*SIGNALS, *PASSED_ON.values()}
+"""What a worker is started with, until it takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +88,10 @@ class _Server:
     async def run(self, sockets: Sequence[socket.socket]) -> int:
         """Until a signal; from now on none is lost, and none ends us without order."""
         with (
-            trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as ends,
+            trio.open_signal_receiver(*PASSED_ON, *PASSED_ON.values()) as ends,
             trio.open_signal_receiver(signal.SIGHUP) as reloads,
         ):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a worker is started with them blocked
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
             return await self._run(sockets, ends, reloads)
 
     async def _run(
@@ -192,18 +197,15 @@ class _Server:
     async def _await_ends(self, signals: AsyncIterator[int], listener: Listener, everything: trio.CancelScope) -> None:
         """The first signal: accept no more and finish what is in flight; the second, or the end of patience: abort."""
         async for number in signals:
-            self._log("server.stopping", signal=signal.Signals(number).name, associations=listener.associations)
+            self._log("server.stopping", signal=_original(number).name, associations=listener.associations)
             self._monitor.is_stopping = True
             if self._part.is_first:
                 notify(STOPPING)
             listener.stop()
             if self._queue is not None:
                 self._queue.stop()
-            first = trio.current_time()
             with trio.move_on_after(self._settings.limits.grace):
-                async for _ in signals:
-                    if trio.current_time() >= first + ONE_SIGNAL:
-                        break
+                await asked_again(signals, number)
             everything.cancel()
 
     async def _await_reloads(self, signals: AsyncIterator[int], storage: Storage, listener: Listener) -> None:
@@ -324,6 +326,20 @@ class _Server:
         for warning in (*_warnings(settings), *_no_room(storage)):
             write_line(f"dulcet: {warning}", sys.stderr)
         notify(READY)
+
+
+async def asked_again(signals: AsyncIterator[int], first: int) -> None:
+    """Wait until who wants us to end says so for the second time: to ourselves, or to the parent of all workers."""
+    heard = Counter([_original(first) == first])
+    async for number in signals:
+        heard[_original(number) == number] += 1
+        if max(heard.values()) > 1:
+            return
+
+
+def _original(number: int) -> signal.Signals:
+    """What the parent was told, where it passed it on."""
+    return next((told for told, passed in PASSED_ON.items() if passed == number), signal.Signals(number))
 
 
 def _no_room(storage: Storage) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from dulcet.errors import DulcetError
 from dulcet.escape import quote
 from dulcet.station.lines import write_line
-from dulcet.station.server import SIGNALS, Part, ServerSettings, run_server
+from dulcet.station.server import BLOCKED, PASSED_ON, SIGNALS, Part, ServerSettings, run_server
 
 EXIT_INTERNAL = 70
 EXIT_TRY_LATER = 75
@@ -29,32 +29,30 @@ def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket], part
     share = _share(settings)
     part = replace(part, family=os.getpid(), read_settings=_shared(part.read_settings))
     exit_code = 0
-    workers: set[int] = set()
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    workers = _Workers()
+    signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+    for number in BLOCKED:  # a worker that has served is about to end: what is passed on late must not kill it
+        signal.signal(number, lambda *_: None)
     life = _Life()
     try:
         for index in range(settings.workers):
-            workers.add(_fork(share, sockets, replace(part, is_first=index == 0), life))
+            workers.pids.add(_fork(share, sockets, replace(part, is_first=index == 0), life))
     except OSError as error:
         write_line(f"dulcet: the workers can't be started: {error.strerror or error}", sys.stderr)
         exit_code = EXIT_TRY_LATER
-        _signal(workers, signal.SIGTERM)
+        workers.end()
     for sock in (*sockets, *part.http_sockets):  # theirs alone: when they accept no more, nobody does
         sock.close()
-
-    def pass_on(number: int, frame: object) -> None:
-        _signal(workers, number)
-
     for number in SIGNALS:
-        signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    while workers:
+        signal.signal(number, workers.pass_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
+    while workers.pids:
         pid, status = os.wait()
-        workers.discard(pid)
+        workers.pids.discard(pid)
         code = os.waitstatus_to_exitcode(status)
         if code:
             exit_code = exit_code or (code if code > 0 else 128 - code)
-            _signal(workers, signal.SIGTERM)
+            workers.end()
     return exit_code
 
 
@@ -73,10 +71,24 @@ def _shared(read_settings: Callable[[], ServerSettings] | None) -> Callable[[], 
     return None if read_settings is None else lambda: _share(read_settings())
 
 
-def _signal(workers: set[int], number: int) -> None:
-    for pid in workers:
-        with suppress(ProcessLookupError):  # it has just been waited for
-            os.kill(pid, number)
+class _Workers:
+    """Those that live, and whether they were told to end."""
+
+    def __init__(self) -> None:
+        self.pids: set[int] = set()
+        self._are_ending = False
+
+    def pass_on(self, number: int, frame: object) -> None:
+        """A handler of signals; those that end a server go on as others, see `PASSED_ON`."""
+        self._are_ending |= number in PASSED_ON
+        for pid in self.pids:
+            with suppress(ProcessLookupError):  # it has just been waited for
+                os.kill(pid, PASSED_ON.get(signal.Signals(number), number))
+
+    def end(self) -> None:
+        """In order, unless they are about to: to be told twice is to break off."""
+        if not self._are_ending:
+            self.pass_on(signal.SIGTERM, None)
 
 
 class _Life:

@@ -1,0 +1,36 @@
+"""One wish to end reaches a worker twice when a whole process group is signalled; two wishes break off."""
+
+from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2
+
+import pytest
+import trio
+
+from dulcet.station.server import asked_again
+
+
+@pytest.mark.parametrize(
+    ("heard", "is_again"),
+    [
+        ((SIGTERM,), False),
+        ((SIGUSR1,), False),
+        ((SIGTERM, SIGUSR1), False),
+        ((SIGUSR2, SIGINT), False),
+        ((SIGTERM, SIGTERM), True),
+        ((SIGTERM, SIGINT), True),
+        ((SIGUSR1, SIGUSR1), True),
+        ((SIGTERM, SIGUSR1, SIGTERM), True),
+        ((SIGINT, SIGUSR2, SIGUSR2), True),
+        ((SIGUSR1, SIGTERM, SIGUSR2, SIGINT), True),
+    ],
+)
+async def test_asked_again(heard, is_again, autojump_clock):
+    """By the parent of the workers, or by anybody else: what comes from both is one."""
+    first, *others = heard
+    says, signals = trio.open_memory_channel(10)
+    for number in others:
+        says.send_nowait(number)
+    with trio.move_on_after(3600) as patience:
+        await asked_again(signals, first)
+    assert patience.cancelled_caught is not is_again
+    says.close()
+    signals.close()
