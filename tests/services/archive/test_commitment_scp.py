@@ -1,4 +1,7 @@
-"""Storage commitment as SCP: the files are the truth, and the report goes out until it is heard (PS3.4 Annex J)."""
+"""Storage commitment as SCP: the files are the truth, and the report goes out until it is heard (PS3.4 Annex J).
+
+By the mock clock: an association is kept open for KEPT_OPEN_SECONDS when its peer does nothing, however slow we are.
+"""
 
 import os
 from dataclasses import replace
@@ -48,16 +51,14 @@ class Log(list):
         self.waiting.unpark_all()
 
     async def wait(self, event):
-        with trio.fail_after(30):
-            while not any(each == event for each, _ in self):
-                await self.waiting.park()
+        while not any(each == event for each, _ in self):
+            await self.waiting.park()
         return next(values for each, values in self if each == event)
 
 
 @pytest.fixture
-def vault(tmp_path, monkeypatch):
-    """Three objects, 1.9.1 to 1.9.3, and patience that is short."""
-    monkeypatch.setattr(module, "KEPT_OPEN_SECONDS", 0.05)
+def vault(tmp_path):
+    """Three objects, 1.9.1 to 1.9.3."""
     directory = tmp_path / "vault"
     for number in (1, 2, 3):
         path = path_of(directory, f"1.9.{number}")
@@ -157,7 +158,7 @@ def committed(data_set):
     return [str(item.ReferencedSOPInstanceUID) for item in data_set.get("ReferencedSOPSequence", ())]
 
 
-async def test_what_is_stored_is_committed_on_the_same_association(ask):
+async def test_what_is_stored_is_committed_on_the_same_association(ask, autojump_clock):
     asking = await ask()
     await asking.action(request_for(1, 3), message_id=5)
     answer = await asking.answer()
@@ -174,7 +175,7 @@ async def test_what_is_stored_is_committed_on_the_same_association(ask):
     assert isinstance(await asking.peer.pdu(), AReleaseRP)
 
 
-async def test_what_is_not_is_named_with_its_reason(ask, vault):
+async def test_what_is_not_is_named_with_its_reason(ask, vault, autojump_clock):
     os.truncate(path_of(vault, "1.9.2"), 390)
     path_of(vault, "1.9.3").write_bytes(path_of(vault, "1.9.1").read_bytes())
     asking = await ask()
@@ -189,7 +190,7 @@ async def test_what_is_not_is_named_with_its_reason(ask, vault):
     assert items == [("1.9.2", 0x0110), ("1.9.3", 0x0110), ("1.9.4", 0x0112), ("1.9.1", 0x0119)]
 
 
-async def test_nothing_at_all_is_stored(ask):
+async def test_nothing_at_all_is_stored(ask, autojump_clock):
     asking = await ask()
     await asking.action(request_for(8, 9))
     assert (await asking.answer()).status == 0
@@ -216,7 +217,7 @@ async def test_nothing_at_all_is_stored(ask):
         (b"\x08\x00\x95\x11\xff\xff\xff\x0f1.2", {}, 0xC000),
     ],
 )
-async def test_a_request_that_is_refused(ask, keys, options, status):
+async def test_a_request_that_is_refused(ask, keys, options, status, autojump_clock):
     asking = await ask()
     await asking.action(keys, **options)
     answer = await asking.answer()
@@ -227,21 +228,21 @@ async def test_a_request_that_is_refused(ask, keys, options, status):
     await asking.report()
 
 
-async def test_more_references_than_are_taken(ask, monkeypatch):
+async def test_more_references_than_are_taken(ask, monkeypatch, autojump_clock):
     monkeypatch.setattr(commitment, "MAX_REFERENCES", 2)
     asking = await ask()
     await asking.action(request_for(1, 2, 3))
     assert (await asking.answer()).status == 0x0213
 
 
-async def test_more_requests_than_can_wait(ask, monkeypatch):
+async def test_more_requests_than_can_wait(ask, monkeypatch, autojump_clock):
     monkeypatch.setattr(module, "MAX_PENDING", 0)
     asking = await ask()
     await asking.action(request_for(1))
     assert (await asking.answer()).status == 0x0213
 
 
-async def test_two_requests_one_after_the_other(ask):
+async def test_two_requests_one_after_the_other(ask, autojump_clock):
     """The second comes while the first waits to be reported: a request does not have to wait for a report."""
     asking = await ask()
     await asking.action(request_for(1, transaction="2.25.1"), message_id=1)
@@ -253,7 +254,7 @@ async def test_two_requests_one_after_the_other(ask):
     assert (committed(first), committed(second)) == (["1.9.1"], ["1.9.2"])
 
 
-async def test_a_request_that_is_repeated_on_another_association_is_reported_on_both(ask, vault):
+async def test_a_request_that_is_repeated_on_another_association_is_reported_on_both(ask, vault, autojump_clock):
     first = await ask()
     again = await ask(first.commitments)
     reports = []
@@ -312,7 +313,7 @@ async def release(asking):
     asking.peer.close()
 
 
-async def test_who_releases_gets_the_report_on_another_association(ask, listening):
+async def test_who_releases_gets_the_report_on_another_association(ask, listening, autojump_clock):
     asking = await ask()
     await asking.action(request_for(1, 4))
     assert (await asking.answer()).status == 0
@@ -327,7 +328,7 @@ async def test_who_releases_gets_the_report_on_another_association(ask, listenin
 
 
 @pytest.mark.parametrize("release_first", [False, True])
-async def test_who_releases_while_the_report_is_under_way(ask, listening, release_first):
+async def test_who_releases_while_the_report_is_under_way(ask, listening, release_first, autojump_clock):
     asking = await ask()
     await asking.action(request_for(1))
     if release_first:
@@ -342,7 +343,7 @@ async def test_who_releases_while_the_report_is_under_way(ask, listening, releas
     assert committed(listening.data_set) == ["1.9.1"]
 
 
-async def test_who_goes_away_gets_the_report_on_another_association(ask, listening):
+async def test_who_goes_away_gets_the_report_on_another_association(ask, listening, autojump_clock):
     asking = await ask()
     await asking.action(request_for(1))
     asking.peer.close()
@@ -350,7 +351,7 @@ async def test_who_goes_away_gets_the_report_on_another_association(ask, listeni
     assert committed(listening.data_set) == ["1.9.1"]
 
 
-async def test_a_peer_that_knows_no_role_selection_is_reported_to(ask, listening):
+async def test_a_peer_that_knows_no_role_selection_is_reported_to(ask, listening, autojump_clock):
     listening.roles = ()
     asking = await ask()
     await asking.action(request_for(1))
@@ -359,7 +360,7 @@ async def test_a_peer_that_knows_no_role_selection_is_reported_to(ask, listening
     await listening.heard.wait()
 
 
-async def test_a_peer_that_does_not_let_us_be_the_scp(ask, listening):
+async def test_a_peer_that_does_not_let_us_be_the_scp(ask, listening, autojump_clock):
     listening.roles = (RoleSelection(sop_class_uid=STORAGE_COMMITMENT_PUSH_MODEL, scu_role=0, scp_role=0),)
     asking = await ask()
     await asking.action(request_for(1))
@@ -370,8 +371,7 @@ async def test_a_peer_that_does_not_let_us_be_the_scp(ask, listening):
     assert listening.report is None
 
 
-async def test_a_report_that_fails_is_tried_again(ask, listening, network, monkeypatch):
-    monkeypatch.setattr(module, "PAUSES", (0.01, 0.01))
+async def test_a_report_that_fails_is_tried_again(ask, listening, network, autojump_clock):
     listening.statuses = [0x0110, 0]
     asking = await ask()
     await asking.action(request_for(1))
@@ -382,21 +382,21 @@ async def test_a_report_that_fails_is_tried_again(ask, listening, network, monke
     await network.finished()
 
 
-async def test_a_requestor_that_is_in_no_book_is_given_up_at_last(ask, vault, monkeypatch):
-    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
+async def test_a_requestor_that_is_in_no_book_is_given_up_at_last(ask, vault, autojump_clock):
     asking = await ask(known=False)
     await asking.action(request_for(1))
     await asking.answer()
     await release(asking)
-    with trio.fail_after(10):
-        while not any(values.get("given_up") for _, values in asking.log):
-            await asking.log.waiting.park()
-    assert [event for event, _ in asking.log] == ["commitment.undelivered"] * 3
+    released_at = trio.current_time()
+    while not any(values.get("given_up") for _, values in asking.log):
+        await asking.log.waiting.park()
+    assert [event for event, _ in asking.log] == ["commitment.undelivered"] * (1 + len(module.PAUSES))
+    assert trio.current_time() == pytest.approx(released_at + sum(module.PAUSES))
     destinations = Destinations(None, "ARCHIVE")
     assert not Commitments(vault, destinations, "ARCHIVE", asking.log)._pending
 
 
-async def test_a_request_survives_the_process(ask, vault, book, listening, nursery):
+async def test_a_request_survives_the_process(ask, vault, book, listening, nursery, autojump_clock):
     """Taken on, then everything ends before the report: the next life sends it."""
     asking = await ask(known=False)
     await asking.action(request_for(1))
@@ -415,7 +415,7 @@ async def test_a_request_survives_the_process(ask, vault, book, listening, nurse
 
 
 @pytest.mark.parametrize("is_durable", [False, True])
-async def test_what_is_committed_is_durable(ask, monkeypatch, is_durable):
+async def test_what_is_committed_is_durable(ask, monkeypatch, is_durable, autojump_clock):
     synced = []
     monkeypatch.setattr(module.os, "fsync", synced.append)
     asking = await ask(is_durable=is_durable)
@@ -426,16 +426,15 @@ async def test_what_is_committed_is_durable(ask, monkeypatch, is_durable):
     assert len(synced) == (0 if is_durable else 3)  # the file, its directory, the directory of that
 
 
-async def test_a_disk_that_cannot_be_written_refuses_the_request(ask, vault, monkeypatch):
+async def test_a_disk_that_cannot_be_written_refuses_the_request(ask, vault, monkeypatch, autojump_clock):
     asking = await ask()
     (vault / module.FILE_NAME).write_bytes(b"no database" * 100)
     await asking.action(request_for(1))
     assert (await asking.answer()).status == 0x0110
 
 
-async def test_a_fault_of_ours_ends_no_other_report(ask, listening, network, monkeypatch):
+async def test_a_fault_of_ours_ends_no_other_report(ask, listening, network, monkeypatch, autojump_clock):
     """Whatever goes wrong with one is a reason to try it again; the service goes on."""
-    monkeypatch.setattr(module, "PAUSES", (0.01,))
     asking = await ask()
     judge, failures = asking.commitments._judge, [RuntimeError("a fault")]
 
