@@ -6,6 +6,7 @@ In real time, for the disk has threads of its own.
 import errno
 import os
 import struct
+import threading
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ from dulcet.services.storage_scp import storage_operation
 from dulcet.ul.pdu import AAbort, AAssociateAC, AReleaseRP, AReleaseRQ
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 
 
 def element(group, number, value):
@@ -278,10 +279,21 @@ async def test_several_at_once_on_one_association(stored):
 async def test_cancelled_while_the_disk_works_the_object_is_whole_or_not_there(stored):
     one = stored()
     await one.associate()
-    await one.peer.send(one.octets.store(data_set()))
-    await trio.testing.wait_all_tasks_blocked()
-    one.served.scope.cancel()
+    at_work, go_on = trio.Event(), threading.Event()
+    token, file_system = trio.lowlevel.current_trio_token(), one.storage._directory.file_system
+    fsync = file_system.fsync
+
+    def held(descriptor):
+        token.run_sync_soon(at_work.set)
+        assert go_on.wait(PATIENCE)
+        fsync(descriptor)
+
+    file_system.fsync = held
     with trio.fail_after(PATIENCE):
+        await one.peer.send(one.octets.store(data_set()))
+        await at_work.wait()
+        one.served.scope.cancel()
+        go_on.set()
         assert await one.peer.pdu() == AAbort(source=0, reason=0)
         one.peer.close()
         await one.served.over.wait()
