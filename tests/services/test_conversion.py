@@ -247,25 +247,21 @@ def test_a_bomb_is_refused_by_its_size():
 # Resources ----------------------------------------------------------------------------------------------------------
 
 
-def open_descriptors():
-    return sorted(os.listdir("/proc/self/fd")) if sys.platform == "linux" else []
-
-
 @pytest.mark.parametrize(
     ("octets", "source"),
     [(b"not a data set", EXPLICIT_VR_LITTLE_ENDIAN), (b"not deflated", DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)],
 )
-def test_a_failed_conversion_leaves_no_file_open(octets, source):
-    before = open_descriptors()
+def test_a_failed_conversion_leaves_no_file_open(descriptors, octets, source):
+    before = descriptors()
     with pytest.raises(ConversionError):
         converted(octets, source, EXPLICIT_VR_BIG_ENDIAN)
-    assert open_descriptors() == before
+    assert descriptors() == before
 
 
-def test_a_closed_result_leaves_no_file_open(deflated_test_file):
-    before = open_descriptors()
+def test_a_closed_result_leaves_no_file_open(descriptors, deflated_test_file):
+    before = descriptors()
     converted(deflated_test_file, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN)
-    assert open_descriptors() == before
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("source", [EXPLICIT_VR_LITTLE_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN])

@@ -796,7 +796,7 @@ async def test_uids_with_leading_zeros_are_stored_when_told_to(open_storage, rec
 
 
 @given(st.text(max_size=70) | st.text(alphabet="0123456789./\\~ \0", max_size=70))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 def test_the_peer_never_chooses_a_path_whatever_it_says(open_storage, text):
     """A name is made of digits and dots, or there is none."""
     for lenient in (False, True):

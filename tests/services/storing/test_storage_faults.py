@@ -39,10 +39,6 @@ SCENARIOS = {
 }
 
 
-def open_descriptors():
-    return len(os.listdir("/proc/self/fd"))
-
-
 class Trial:
     """One run of a scenario in a fresh directory."""
 
@@ -125,7 +121,9 @@ def check_outcomes(trial, outcomes, stored_data_set, *, may_leave=False):
 
 @pytest.mark.parametrize("durability", list(Durability), ids=lambda durability: durability.value)
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_refusals_are_truthful_whatever_fails_once(trials, stored_data_set, open_storage, durability, name):
+async def test_refusals_are_truthful_whatever_fails_once(
+    trials, stored_data_set, open_storage, descriptors, durability, name
+):
     """Every error where an object is new; elsewhere they take turns, for nothing depends on which it is."""
     scenario = SCENARIOS[name]
     clean = trials(scenario, durability)
@@ -138,7 +136,7 @@ async def test_refusals_are_truthful_whatever_fails_once(trials, stored_data_set
         for error in ERRORS if name == "new" else (ERRORS[position % len(ERRORS)],):
             trial = trials(scenario, durability)
             await trial.prepare()
-            descriptors = open_descriptors()
+            before = descriptors()
             failing = trial.first + position
             trial.file_system.fails = lambda number, _, failing=failing, error=error: (
                 error if number == failing else None
@@ -147,7 +145,7 @@ async def test_refusals_are_truthful_whatever_fails_once(trials, stored_data_set
             trial.file_system.fails = lambda number, operation: None
             failed = trial.file_system.operations[failing]
             check_outcomes(trial, outcomes, stored_data_set, may_leave=failed == "unlink")
-            assert open_descriptors() == descriptors
+            assert descriptors() == before
             assert failed == "unlink" or trial.temporary() == []
             assert trial.storage.failed == (failed in SYNCS)
             await check_next(trial)

@@ -87,10 +87,12 @@ class FaultyFileSystem(WatchedFileSystem):
         self.fails = fails
         self.count = 0
         self.operations = []
+        self._counting = threading.Lock()  # the threads of the disk count together
 
     def before(self, operation, arguments, keywords):
-        number, self.count = self.count, self.count + 1
-        self.operations.append(operation)
+        with self._counting:
+            number, self.count = self.count, self.count + 1
+            self.operations.append(operation)
         error = self.fails(number, operation)
         if error is not None:
             raise OSError(error, os.strerror(error))
