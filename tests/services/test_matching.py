@@ -218,6 +218,6 @@ def test_wild_cards_are_those_of_fnmatch(pattern, value):
 def test_a_hostile_pattern_takes_linear_time(pattern):
     """reliability: no backtracking; a regular expression would need longer than the universe has."""
     accepts = wild_card(pattern)
-    started = time.perf_counter()
+    started = time.thread_time()  # the processor's: this process may be held up
     accepts("a" * 4096)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
