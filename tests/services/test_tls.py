@@ -31,7 +31,7 @@ from dulcet.ul.pdu import AAbort
 
 NAME = "pacs.example"
 CT, IMPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2"
-PATIENCE = 20  # seconds of the real clock, for a handshake that takes milliseconds
+PATIENCE = 60  # seconds of the real clock, for a handshake that takes milliseconds
 CONTEXTS = (VERIFICATION_CONTEXT, PresentationContextRQ.propose(3, CT, (IMPLICIT,)))
 
 

@@ -12,6 +12,9 @@ from dulcet.errors import PeerUnavailableError, UnknownHostError
 from dulcet.services.transport import SocketTransport, StreamTransport, connect
 
 
+PATIENCE = 60  # seconds of the real clock, for what happens at once
+
+
 @pytest.fixture
 def pair(descriptors):
     """Two ends of a connection; afterwards no descriptor is left that was not there before."""
@@ -282,13 +285,13 @@ def listening():
 async def test_a_connection_by_tcp(listening, descriptors):
     sock, port = listening
     before = descriptors()
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         transport = await connect("127.0.0.1", port)
     assert isinstance(transport, SocketTransport)
     assert transport.peer_address == "127.0.0.1"
     theirs, _ = sock.accept()
     with theirs:
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await transport.send([b"hello"])
         assert theirs.recv(10) == b"hello"
         ours = transport._socket
@@ -309,11 +312,12 @@ async def _settles_to(descriptors, before):
     return False
 
 
-async def test_a_port_where_nothing_listens(listening):
-    sock, port = listening
-    sock.close()
-    with pytest.raises(PeerUnavailableError, match=f"127.0.0.1:{port} refused the connection"):
-        await connect("127.0.0.1", port)
+async def test_a_port_where_nothing_listens():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))  # so that nobody else does
+        port = sock.getsockname()[1]
+        with pytest.raises(PeerUnavailableError, match=f"127.0.0.1:{port} refused the connection"):
+            await connect("127.0.0.1", port)
 
 
 async def test_an_ipv6_address_stands_in_brackets():
@@ -343,7 +347,7 @@ def reset_at_once(listening, monkeypatch):
 async def test_a_peer_that_resets_what_it_has_taken_is_one_to_try_again(reset_at_once, descriptors, tls):
     before = descriptors()
     with (
-        trio.fail_after(10),
+        trio.fail_after(PATIENCE),
         pytest.raises(PeerUnavailableError, match="took the connection and closed it at once") as raised,
     ):
         await connect("127.0.0.1", reset_at_once, tls)

@@ -384,9 +384,8 @@ async def test_a_file_that_is_gone_or_changed_fails_alone(ask, archive, make_obj
 
 
 async def test_what_the_destination_takes_only_in_another_syntax_is_converted(
-    ask, archive, make_objects, network, octets, destination
+    ask, archive, make_objects, network, octets, destination, autojump_clock
 ):
-    """In a thread, so with the real clock."""
     archive.found = make_objects(1)
 
     async def implicit_only(peer):

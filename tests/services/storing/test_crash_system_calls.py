@@ -13,7 +13,7 @@ import pytest
 from dulcet.services.storage import Durability, OnConflict
 from dulcet.services.storing.file_system import FileSystem
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds, for what takes five
 
 STORE = """
 import os, sys, trio

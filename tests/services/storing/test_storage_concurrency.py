@@ -19,7 +19,7 @@ from dulcet.services.storage import Durability, OnConflict, StoredObject
 from dulcet.services.storing.durability import DISK_THREADS
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-PATIENCE = 20.0  # seconds, for what happens at once
+PATIENCE = 60.0  # seconds, for what happens at once
 DURABLE = [Durability.FSYNC, Durability.BATCH]
 
 
