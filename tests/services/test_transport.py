@@ -11,7 +11,6 @@ import trio
 from dulcet.errors import PeerUnavailableError, UnknownHostError
 from dulcet.services.transport import SocketTransport, StreamTransport, connect
 
-
 PATIENCE = 60  # seconds of the real clock, for what happens at once
 
 
