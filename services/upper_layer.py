@@ -89,8 +89,8 @@ class UpperLayer(ReadsForAll):
     def wake(self) -> None:
         """Something has come, or happened, that a waiting task may want; the one that reads looks as well."""
         self.wake_waiters()
+        self._is_woken = True
         if self._patience is not None:
-            self._is_woken = True
             self._patience.cancel()
 
     def check(self) -> None:
@@ -175,8 +175,11 @@ class UpperLayer(ReadsForAll):
                 await self.perform(effects)
 
     async def _read_step(self) -> None:
+        self._is_woken = False
         if self.share.used():
             await self.share.let_others()
+            if self._is_woken:
+                return
         effects = self.connection.next_effects()
         if effects is not None:
             await self.perform(effects)
@@ -187,9 +190,12 @@ class UpperLayer(ReadsForAll):
             self.fail(self._lost(error))
 
     async def _fill(self) -> None:
+        self._is_woken = False
         is_used_up = self.share.used()
         if is_used_up:
             await self.share.let_others()
+            if self._is_woken:
+                return
         buffer = self.connection.receive_buffer()
         count = None if is_used_up else self.transport.receive_now(buffer)  # or else timers would never be asked
         if count is None:
@@ -206,7 +212,6 @@ class UpperLayer(ReadsForAll):
     async def _wait_and_receive(self, buffer: memoryview) -> int:
         """Octets received; 0 at the end, -1 when a timer expired."""
         self._timers.begin_read()
-        self._is_woken = False
         count = -1
         try:
             with trio.CancelScope(deadline=self._read_deadline()) as self._patience:

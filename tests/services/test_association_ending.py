@@ -1,10 +1,13 @@
 """An association that is asked to end: what is under way is finished, nothing new is begun."""
 
+import itertools
+
 import pytest
 import trio
 
 from dulcet.dimse.status import SUCCESS
 from dulcet.errors import AssociationAbortedError, PeerTimeoutError
+from dulcet.services import fair_share
 from dulcet.ul.pdu import AAbort
 
 DATA = bytes(100)
@@ -34,6 +37,17 @@ async def test_before_it_has_read_anything(scp, octets, autojump_clock):
     await served.associate(octets)
     served.association.end()
     await ends(served)
+
+
+async def test_while_it_lets_others_go_first(scp, octets, monkeypatch, autojump_clock):
+    """It has used up its share of the processor, so it does not read just now."""
+    monkeypatch.setattr(fair_share, "perf_counter", itertools.count().__next__)
+    for _ in range(10):  # in whatever order trio runs tasks
+        served = scp()
+        await served.associate(octets)
+        served.association.end()
+        await ends(served)
+    assert trio.current_time() == 0.0
 
 
 async def test_a_message_under_way_is_finished_and_the_next_is_not_begun(scp, octets, store, autojump_clock):
