@@ -9,13 +9,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from dulcet.errors import (
-    AssociationAbortedError,
-    AssociationError,
-    ConnectionLostError,
-    DecodeError,
-    PeerTimeoutError,
-)
+from dulcet.errors import AssociationAbortedError, AssociationError, ConnectionLostError, DecodeError, PeerTimeoutError
 from dulcet.services.endings import aborted, no_association, provider_aborted
 from dulcet.services.limits import Limits
 from dulcet.services.reading import Reading, ReadsForAll

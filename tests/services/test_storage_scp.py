@@ -1,7 +1,4 @@
-"""C-STORE performed: what each object is answered with, and what is on the disk then.
-
-In real time, for the disk has threads of its own.
-"""
+"""C-STORE performed: what each object is answered with, and what is on the disk then."""
 
 import errno
 import os
@@ -102,7 +99,7 @@ def stored(scp, octets, tmp_path):
 
 
 @pytest.mark.parametrize("durability", list(Durability))
-async def test_an_object_is_there_before_it_is_acknowledged(stored, durability):
+async def test_an_object_is_there_before_it_is_acknowledged(stored, durability, autojump_clock):
     one = stored(durability=durability)
     await one.associate()
     response = await one.send(data_set())
@@ -116,7 +113,7 @@ async def test_an_object_is_there_before_it_is_acknowledged(stored, durability):
     await one.end()
 
 
-async def test_the_same_again_is_stored_once(stored):
+async def test_the_same_again_is_stored_once(stored, autojump_clock):
     one = stored()
     await one.associate()
     for number in range(3):
@@ -130,7 +127,7 @@ async def test_the_same_again_is_stored_once(stored):
     ("on_conflict", "status", "count"),
     [(OnConflict.KEEP_BOTH, SUCCESS, 2), (OnConflict.REFUSE, 0x0111, 1), (OnConflict.REPLACE, SUCCESS, 1)],
 )
-async def test_another_with_the_same_uid(stored, on_conflict, status, count):
+async def test_another_with_the_same_uid(stored, on_conflict, status, count, autojump_clock):
     one = stored(on_conflict=on_conflict)
     await one.associate()
     assert (await one.send(data_set())).status == SUCCESS
@@ -156,7 +153,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("instance", HOSTILE)
-async def test_what_is_no_uid_is_refused_and_leaves_nothing(stored, instance):
+async def test_what_is_no_uid_is_refused_and_leaves_nothing(stored, instance, autojump_clock):
     one = stored()
     await one.associate()
     response = await one.send(data_set(instance="1.2"), instance=instance)
@@ -180,7 +177,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("contents", "status"), WRONG)
-async def test_a_data_set_that_is_no_good_is_refused_and_leaves_nothing(stored, contents, status):
+async def test_a_data_set_that_is_no_good_is_refused_and_leaves_nothing(stored, contents, status, autojump_clock):
     one = stored()
     await one.associate()
     response = await one.send(contents)
@@ -193,7 +190,7 @@ async def test_a_data_set_that_is_no_good_is_refused_and_leaves_nothing(stored, 
     await one.end()
 
 
-async def test_a_larger_one_than_allowed(stored):
+async def test_a_larger_one_than_allowed(stored, autojump_clock):
     one = stored(max_object_octets=1000)
     await one.associate()
     assert (await one.send(data_set(pixels=bytes(1000)))).status == 0xA700
@@ -202,7 +199,7 @@ async def test_a_larger_one_than_allowed(stored):
     await one.end()
 
 
-async def test_without_room_nothing_is_taken(stored):
+async def test_without_room_nothing_is_taken(stored, autojump_clock):
     one = stored(min_free_octets=1 << 62)
     await one.associate()
     response = await one.send(data_set())
@@ -222,7 +219,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fails", "comment"), FAULTS)
-async def test_what_the_disk_refuses_is_refused_and_leaves_nothing(stored, fails, comment):
+async def test_what_the_disk_refuses_is_refused_and_leaves_nothing(stored, fails, comment, autojump_clock):
     one = stored()
     await one.associate()
     assert (await one.send(data_set())).status == SUCCESS  # the copy that must stay
@@ -245,7 +242,7 @@ async def test_what_the_disk_refuses_is_refused_and_leaves_nothing(stored, fails
 
 
 @pytest.mark.parametrize("how", ["abort", "fault", "end"])
-async def test_an_object_that_does_not_come_to_its_end_leaves_nothing(stored, how):
+async def test_an_object_that_does_not_come_to_its_end_leaves_nothing(stored, how, autojump_clock):
     one = stored()
     await one.associate()
     assert (await one.send(data_set())).status == SUCCESS
@@ -262,7 +259,7 @@ async def test_an_object_that_does_not_come_to_its_end_leaves_nothing(stored, ho
     assert one.files() == before
 
 
-async def test_several_at_once_on_one_association(stored):
+async def test_several_at_once_on_one_association(stored, autojump_clock):
     one = stored(durability=Durability.BATCH)
     await one.associate(window=8)
     for number in range(20):
@@ -276,7 +273,7 @@ async def test_several_at_once_on_one_association(stored):
     await one.end()
 
 
-async def test_cancelled_while_the_disk_works_the_object_is_whole_or_not_there(stored):
+async def test_cancelled_while_the_disk_works_the_object_is_whole_or_not_there(stored, autojump_clock):
     one = stored()
     await one.associate()
     at_work, go_on = trio.Event(), threading.Event()

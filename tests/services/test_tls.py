@@ -281,7 +281,7 @@ async def test_an_abort_goes_through_tls(secured, files):
     client = client_context(ca=files("ca"))
     async with secured(server_context(cert=files("server"))) as (peer, _, ended):
         with pytest.raises(ZeroDivisionError):
-            async with associate(calling(peer, client), CONTEXTS):
+            async with associate(calling(peer, client), CONTEXTS, leaving=PATIENCE):
                 raise ZeroDivisionError
         await ended.first()
     assert "service-user" in str(ended[0])
