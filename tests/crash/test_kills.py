@@ -19,7 +19,7 @@ SECONDS = 300  # for a machine that is very busy; 15 on one that is not
 @pytest.fixture(scope="module")
 def runs():
     """Both at once: a life is mostly waiting."""
-    return {
+    begun = {
         durability: subprocess.Popen(
             [sys.executable, str(PROGRAM), *ENOUGH, "--durability", durability, "--lanes", "4"],
             stdout=subprocess.PIPE,
@@ -28,6 +28,11 @@ def runs():
         )
         for durability in ("fsync", "batch")
     }
+    yield begun
+    for process in begun.values():
+        if process.poll() is None:  # nobody has waited for it
+            process.terminate()
+            process.communicate()
 
 
 @pytest.mark.parametrize("durability", ["fsync", "batch"])
