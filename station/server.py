@@ -210,9 +210,12 @@ class _Server:
 
     async def _await_reloads(self, signals: AsyncIterator[int], storage: Storage, listener: Listener) -> None:
         """SIGHUP: read the settings again; where it means that our terminal has gone, end."""
+        has_hung = False
         async for _ in signals:
             if has_hung_up(self._terminals):
-                os.kill(os.getpid(), signal.SIGTERM)
+                if not has_hung:  # the whole group is told of it, and a worker by its parent again: that is one wish
+                    os.kill(os.getpid(), signal.SIGTERM)
+                has_hung = True
             elif self._part.read_settings is not None:
                 if self._part.is_first:
                     notify(reloading())

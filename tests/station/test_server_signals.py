@@ -1,10 +1,13 @@
 """One wish to end reaches a worker twice when a whole process group is signalled; two wishes break off."""
 
-from signal import SIGINT, SIGTERM, SIGUSR1, SIGUSR2
+import os
+from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
+from types import SimpleNamespace
 
 import pytest
 import trio
 
+from dulcet.station import server
 from dulcet.station.server import asked_again
 
 
@@ -34,3 +37,17 @@ async def test_asked_again(heard, is_again, autojump_clock):
     assert patience.cancelled_caught is not is_again
     says.close()
     signals.close()
+
+
+async def test_a_terminal_hangs_up_once(monkeypatch):
+    """A worker hears of it from the kernel and from its parent, and tells itself to end."""
+    says, signals = trio.open_memory_channel(2)
+    for _ in range(2):
+        says.send_nowait(SIGHUP)
+    says.close()
+    told = []
+    monkeypatch.setattr(server, "has_hung_up", lambda terminals: terminals == ["a terminal"])
+    monkeypatch.setattr(os, "kill", lambda *about: told.append(about))
+    worker = SimpleNamespace(_terminals=["a terminal"])
+    await server._Server._await_reloads(worker, signals, None, None)
+    assert told == [(os.getpid(), SIGTERM)]
