@@ -208,7 +208,7 @@ class Server:
         report = self.running.directory / "holdings.json"
         report.unlink(missing_ok=True)
         deadline = time.monotonic() + PATIENCE
-        os.kill(self.running.pid, signal.SIGUSR1)  # once: of two, one might be told of after the next question
+        os.kill(self.running.pid, signal.SIGRTMIN)  # once: of two, one might be told of after the next question
         while not report.exists():
             assert time.monotonic() < deadline, "the server does not tell what it holds"
             time.sleep(0.01)

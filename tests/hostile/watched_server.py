@@ -1,4 +1,4 @@
-"""`dulcet serve` that can be looked into: SIGUSR1 writes what it holds, and limits that have no option can be set.
+"""`dulcet serve` that can be looked into: SIGRTMIN writes what it holds, and limits that have no option can be set.
 
 Run as a program. DULCET_WATCHED is JSON: `report` is the file to write, `pulse` another (see pulse.py), `limits` are
 fields of `Limits`, `descriptors` is how many the process may have.
@@ -45,7 +45,7 @@ def main() -> None:
         report.with_suffix(".new").rename(report)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    signal.signal(signal.SIGUSR1, tell)
+    signal.signal(signal.SIGRTMIN, tell)
     serve.Limits = partial(Limits, **settings["limits"])
     from dulcet.cli import main as run
 
