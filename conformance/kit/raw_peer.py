@@ -14,6 +14,7 @@ import trio
 
 from dulcet.conformance.kit.exchange import Kind, Wire
 from dulcet.conformance.kit.outcome import End, Outcome, of_pdu
+from dulcet.conformance.kit.waiting import within
 from dulcet.ul.pdu import PDU_TYPES
 
 _READ_OCTETS = 256 * 1024
@@ -92,12 +93,13 @@ class RawPeer:
 
     async def next(self, seconds: float) -> Seen | None:
         """What the product does next; None when it does nothing for so long."""
-        with trio.move_on_after(seconds):
-            try:
-                return await self._receiver.receive()
-            except trio.EndOfChannel:
-                return Seen(self.ended_at or self.now(), end=self.end)
-        return None
+        return await within(seconds, self._next)
+
+    async def _next(self) -> Seen:
+        try:
+            return await self._receiver.receive()
+        except trio.EndOfChannel:
+            return Seen(self.ended_at or self.now(), end=self.end)
 
     async def outcome(self, seconds: float, tested: tuple[int, ...] = (1,)) -> Outcome:
         """The next thing that the product does, as an outcome."""

@@ -15,6 +15,7 @@ from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.product import Patience
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Findings, PreconditionError, Problem
+from dulcet.conformance.kit.waiting import within
 from dulcet.errors import ConfigurationError
 from dulcet.escape import quote
 
@@ -143,17 +144,19 @@ class Reception:
         return await self._next(self._taken)
 
     async def _next(self, taken: trio.MemoryReceiveChannel[_Taken]) -> _Taken:
-        with trio.move_on_after(self.invitation.connect_seconds) as waiting:
+        with trio.CancelScope() as waiting:
             if self._process is not None and not self._has_connected:
                 self._nursery.start_soon(self._give_up, self._process, waiting)
-            return await taken.receive()
+            made = await within(self.invitation.connect_seconds, taken.receive)
+            if made is not None:
+                return made
         raise await self._why_none()
 
     async def _give_up(self, process: trio.Process, waiting: trio.CancelScope) -> None:
         """A command that failed makes no connection any more; one that ended with 0 may have set the product going."""
         if await process.wait() == 0:
             return
-        await trio.sleep(GRACE_SECONDS)
+        await within(GRACE_SECONDS, trio.sleep_forever)
         if not self._has_connected:
             waiting.cancel()
 
@@ -161,8 +164,7 @@ class Reception:
         process = self._process
         if process is None or process.returncode is None or self._has_connected:
             return PreconditionError(f"the product did not connect within {self.invitation.connect_seconds:g} s")
-        with trio.move_on_after(GRACE_SECONDS):
-            await self._all_output_read.wait()
+        await within(GRACE_SECONDS, self._all_output_read.wait)
         code = self.findings.measured["exit_code"] = process.returncode
         end = f"ended with {code}" if code >= 0 else f"was killed by signal {-code}"
         return NotConnectedError(f"the command {end} and did not connect: {self._last_words()}")
@@ -202,17 +204,16 @@ class Reception:
         """The exit code of the product's command; None without one, or when it does not end."""
         if self._process is None:
             return None
-        with trio.move_on_after(END_SECONDS):
-            self.exit_code = await self._process.wait()
-            self.findings.measured["exit_code"] = self.exit_code
+        code = await within(END_SECONDS, self._process.wait)
+        if code is not None:
+            self.exit_code = self.findings.measured["exit_code"] = code
         return self.exit_code
 
     async def must_report(self) -> None:
         """The product has to tell its user that this failed: by its exit code, if exit codes tell, else in any way."""
         if await self.ended() != 0:
             return
-        with trio.move_on_after(END_SECONDS):
-            await self._all_output_read.wait()
+        await within(END_SECONDS, self._all_output_read.wait)
         if self.invitation.exit_code_tells:
             self.problem("NOT_REPORTED", "the product's command ended with exit code 0")
         elif not self.findings.measured.get("output"):

@@ -29,6 +29,7 @@ from dulcet.conformance.kit.tls_octets import (
     handshake_messages,
 )
 from dulcet.conformance.kit.visit import PreconditionError, Visit
+from dulcet.conformance.kit.waiting import within
 from dulcet.errors import PeerUnavailableError
 
 Q, C, B, I = Level.REQUIRED, Level.RECOMMENDED, Level.ROBUSTNESS, Level.INFORMATIONAL  # noqa: E741
@@ -146,17 +147,16 @@ async def _plain(visit: Visit, octets: bytes, seconds: float | None = None) -> t
     """Send in the clear; what came within the time, and whether the connection ended."""
     stream = await _tcp(visit)
     received = bytearray()
-    with trio.move_on_after(visit.patience.answer if seconds is None else seconds):
-        try:
-            await stream.send_all(octets)
-            async for chunk in stream:
-                received += chunk
-                if any(kind == 14 for kind, _ in handshake_messages(bytes(received))):  # ServerHelloDone
-                    return bytes(received), False
-        except (OSError, trio.BrokenResourceError):
-            pass
+    patience = visit.patience.answer if seconds is None else seconds
+    try:
+        await stream.send_all(octets)
+        while chunk := await within(patience, stream.receive_some):
+            received += chunk
+            if any(kind == 14 for kind, _ in handshake_messages(bytes(received))):  # ServerHelloDone
+                return bytes(received), False
+    except (OSError, trio.BrokenResourceError):
         return bytes(received), True
-    return bytes(received), False
+    return bytes(received), chunk is not None
 
 
 async def _weak_dhe(visit: Visit) -> Outcome:
