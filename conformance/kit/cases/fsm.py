@@ -2,6 +2,7 @@
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
+from dulcet.conformance.kit.product import Patience
 from dulcet.conformance.kit.stimuli import COMMAND, LAST, p_data, pdv
 from dulcet.conformance.kit.visit import echo_rq
 from dulcet.dimse.uids import IMPLICIT_VR_LITTLE_ENDIAN
@@ -42,6 +43,12 @@ VARIANTS = {
     ),
 }
 """Evt19 again: other PDUs that are unrecognized or invalid."""
+
+
+def seconds_in_sta13(event: Event, patience: Patience) -> float:
+    """How long to wait for what a product in Sta13 makes of a PDU: for silence, where that is right, not as long."""
+    may_be_silent = "SILENCE" in EVIDENCE[TRANSITIONS[event, State.STA13].name]
+    return patience.settle * 2 if may_be_silent else patience.answer
 
 
 def answer_to(request: stimuli.Request) -> bytes:

@@ -2,7 +2,15 @@
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Play, Role
-from dulcet.conformance.kit.cases.fsm import BY_ITS_USER, LOST, PDU_OF_EVENT, VARIANTS, cell_case, octets_of
+from dulcet.conformance.kit.cases.fsm import (
+    BY_ITS_USER,
+    LOST,
+    PDU_OF_EVENT,
+    VARIANTS,
+    cell_case,
+    octets_of,
+    seconds_in_sta13,
+)
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
@@ -22,9 +30,13 @@ def _in_sta2(octets: bytes | None, event: Event) -> Play:
     return play
 
 
-async def _silent_in_sta1(visit: Visit) -> Outcome:
+async def silent(visit: Visit) -> Outcome:
+    """What the product says when nothing is said; a close that ARTIM explains is none of its faults."""
     peer = await visit.connect()
-    return await peer.outcome(4 * visit.patience.settle)
+    outcome = await peer.outcome(4 * visit.patience.settle)
+    if outcome.word in ("CLOSE", "RST") and peer.now() >= visit.patience.artim:
+        raise PreconditionError("the kit was held up until ARTIM had expired")
+    return outcome
 
 
 async def _request_in_sta2(visit: Visit) -> Outcome:
@@ -37,7 +49,7 @@ async def _artim_in_sta2(visit: Visit) -> Outcome:
 
 
 STA2 = (
-    cell_case(State.STA1, Event.EVT5, A, _silent_in_sta1, ("SILENCE",), stimulus="the kit connects and waits"),
+    cell_case(State.STA1, Event.EVT5, A, silent, ("SILENCE",), stimulus="the kit connects and waits"),
     *(
         cell_case(State.STA2, event, A, _in_sta2(None, event))
         for event in (Event.EVT3, Event.EVT4, Event.EVT10, Event.EVT12, Event.EVT13, Event.EVT16, Event.EVT19)
@@ -206,7 +218,7 @@ def _in_sta13(event: Event) -> Play:
         if outcome.word != "RP":
             raise PreconditionError(f"no A-RELEASE-RP: {outcome.explain()}")
         await association.send(octets_of(event, association.request))
-        return await association.peer.outcome(visit.patience.settle * 2)
+        return await association.peer.outcome(seconds_in_sta13(event, visit.patience))
 
     return play
 

@@ -262,7 +262,7 @@ def _of_length(octets: int) -> Play:
         data = image.data
         await association.send(p_data(pdv(1, COMMAND | LAST, store_rq(1, image))) + p_data(pdv(1, 0, data[:size])))
         if octets > 0:  # nothing more after the fatal octets: unread ones would make a reset of the answer
-            early = await association.outcome(visit.patience.settle)
+            early = await association.outcome(visit.patience.answer)
             if early.word != "SILENCE":
                 return early
         rest = fragments(data[size:], limit - 6)

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
-from dulcet.conformance.kit.cases.fsm import BY_ITS_USER, LOST, PDU_OF_EVENT, VARIANTS, cell_case, octets_of
+from dulcet.conformance.kit.cases.fsm import (
+    BY_ITS_USER,
+    LOST,
+    PDU_OF_EVENT,
+    VARIANTS,
+    cell_case,
+    octets_of,
+    seconds_in_sta13,
+)
 from dulcet.conformance.kit.cases.maximum_length import LENGTHS, OBEYS, judged
 from dulcet.conformance.kit.cases.pdata import UNKNOWN, UNRECOGNIZED
 from dulcet.conformance.kit.cases.release_abort import ABORT_FORMAT, RELEASE_RP_FORMAT
@@ -93,7 +101,7 @@ def _cell(state: State, event: Event, octets: bytes | None = None) -> Play:
         else:
             await hosted.peer.send(sent)
         if state is State.STA13:
-            return await hosted.peer.outcome(reception.patience.settle * 2)
+            return await hosted.peer.outcome(seconds_in_sta13(event, reception.patience))
         return await hosted.peer.outcome(hosted.seconds)
 
     return play
@@ -102,7 +110,7 @@ def _cell(state: State, event: Event, octets: bytes | None = None) -> Play:
 async def _data_in_sta7(reception: Reception) -> Outcome:
     hosted = await _reach(reception, State.STA7)
     await hosted.peer.send(stimuli.message(min(hosted.accepted), echo_rq(1)))
-    early = await hosted.peer.outcome(reception.patience.settle)
+    early = await hosted.peer.outcome(reception.patience.answer)
     if early.word in ("CLOSE", "RST"):
         reception.problem("CLOSED_EARLY", "the product closed on the P-DATA-TF, before the A-RELEASE-RP was sent")
     if early.word != "SILENCE":
@@ -121,7 +129,7 @@ async def _answers_collision(reception: Reception) -> Outcome:
     await hosted.peer.send(stimuli.RELEASE_RQ)
     outcome = await hosted.peer.outcome(hosted.seconds)
     if outcome.word == "RP":
-        kept = await hosted.peer.outcome(reception.patience.settle)
+        kept = await hosted.peer.outcome(reception.patience.answer)
         if kept.word != "SILENCE":
             reception.problem("CLOSED_EARLY", "the product did not wait for the A-RELEASE-RP that is due to it")
     return outcome
@@ -229,7 +237,7 @@ async def _response_withheld(reception: Reception) -> Outcome:
     hosted = await reception.accepted()
     await first_request(hosted)
     while True:
-        message = await hosted.next(1.0)
+        message = await hosted.next(reception.patience.answer)
         if isinstance(message, Outcome):
             return message
 

@@ -4,6 +4,7 @@ import trio
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
+from dulcet.conformance.kit.cases.fsm_acceptor import silent
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
@@ -119,11 +120,6 @@ ARTIM = (
 # Segments -------------------------------------------------------------------------------------------------------------
 
 
-async def _silent(visit: Visit) -> Outcome:
-    peer = await visit.connect()
-    return await peer.outcome(4 * visit.patience.settle)
-
-
 async def octet_by_octet(visit: Visit) -> Outcome:
     """A request and a C-ECHO-RQ, each octet written alone, and what comes of the C-ECHO."""
     request = visit.product.request()
@@ -168,7 +164,7 @@ async def _slow_request(visit: Visit) -> Outcome:
 
 SEGMENTS = (
     _case("accept-silent", "connect, send nothing", "The acceptor waits for an A-ASSOCIATE-RQ, silently.",
-          "PS3.8 9.1.2", Q, _silent, ("SILENCE",)),
+          "PS3.8 9.1.2", Q, silent, ("SILENCE",)),
     _case("seg.1byte", "a request and a C-ECHO-RQ, one octet in each write",
           "PDUs are found in the stream, however cut.", "PS3.8 9.3.1", Q, octet_by_octet, NORMAL,
           needs=("verification",)),
