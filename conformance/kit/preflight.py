@@ -8,7 +8,7 @@ import trio
 from dulcet.conformance.kit.product import CLAIMS, Patience, Product
 from dulcet.conformance.kit.result import Observed
 from dulcet.conformance.kit.stimuli import RELEASE_RQ, context
-from dulcet.conformance.kit.visit import Asked, Findings, PreconditionError, Visit
+from dulcet.conformance.kit.visit import Asked, Association, Findings, PreconditionError, Visit
 from dulcet.dimse.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from dulcet.errors import (
     AssociationAbortedError,
@@ -107,11 +107,10 @@ async def _concurrency(product: Product, patience: Patience) -> int:
         try:
             for _ in range(CONCURRENT_ASSOCIATIONS):
                 association = await visit.associate(context(1, VERIFICATION))
-                began = trio.current_time()
-                if 1 in association.accepted and (await association.echo()).word == "SILENCE":
-                    break
-                took = trio.current_time() - began
-                if took > prompt:
+                took = await _echo_seconds(association)
+                if prompt < took < math.inf:  # somebody may have been held up, for once
+                    took = await _echo_seconds(association)
+                if took > prompt or took == math.inf:
                     break
                 prompt = min(prompt, took + PROMPT_SECONDS)
                 held += 1
@@ -121,6 +120,14 @@ async def _concurrency(product: Product, patience: Patience) -> int:
             await visit.close()
         nursery.cancel_scope.cancel()
     return max(held, 1)
+
+
+async def _echo_seconds(association: Association) -> float:
+    """How long a C-ECHO took; infinite when it is not answered."""
+    began = trio.current_time()
+    if 1 in association.accepted and (await association.echo()).word == "SILENCE":
+        return math.inf
+    return trio.current_time() - began
 
 
 async def baseline(product: Product, patience: Patience) -> Product:
