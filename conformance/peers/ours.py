@@ -10,6 +10,7 @@ from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.process import RunningPeer, peer_directory, running_peer
 
 PROGRAM = (sys.executable, "-m", "dulcet")
+SAYS_READY = ("is ready on ", '"server.ready"')  # to people, with --json; what a signal does is settled by then
 DEFAULT_SETTINGS = {"DULCET_CONFIG": os.devnull}  # the user's own configuration file has no say here
 
 
@@ -27,6 +28,6 @@ def dulcet_serve(
         state = os.environ.get("DULCET_STATE") or str(directory / "state")  # nor has the user's own queue
         environment = {**DEFAULT_SETTINGS, "DULCET_STATE": state}
         with running_peer(
-            command, address=address, directory=directory, storage=stored, environment=environment
+            command, address=address, directory=directory, storage=stored, environment=environment, says=SAYS_READY
         ) as peer:
             yield peer

@@ -87,12 +87,14 @@ def running_peer(
     directory: Path,
     storage: Path,
     environment: Mapping[str, str] | None = None,
+    says: Sequence[str] = (),
     ready_seconds: float = READY_SECONDS,
 ) -> Iterator[RunningPeer]:
     """Run `command` as a peer: yields once its port accepts a connection, ends it (and what it forked) when left.
 
+    The system accepts before a program does: one that tells when it is ready has to have written one of `says`, too.
     `environment` is added to this process's own. Raises PeerUnavailableError, with the log's end, when the process
-    dies or does not listen within `ready_seconds`.
+    dies or is not ready within `ready_seconds`.
     """
     log = directory / "log.txt"
     with log.open("wb") as output:
@@ -106,7 +108,7 @@ def running_peer(
             start_new_session=True,
         )
     try:
-        _wait_until_listening(process, address, log, ready_seconds)
+        _wait_until_ready(process, address, log, says, ready_seconds)
         yield RunningPeer(address=address, directory=directory, storage=storage, log=log, pid=process.pid)
     finally:
         end(process)
@@ -135,17 +137,24 @@ def _ends_within(pid: int, seconds: float) -> bool:
     return bool(ready)
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], address: PeerAddress, log: Path, seconds: float) -> None:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], address: PeerAddress, log: Path, says: Sequence[str], seconds: float
+) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             process.wait(POLL_SECONDS)  # the pause between two attempts, and it ends at once when the process does
         except subprocess.TimeoutExpired:
-            if _accepts(address.port):
+            if _accepts(address.port) and _has_said(log, says):
                 return
         else:
             raise PeerUnavailableError(f"{address} ended with {process.returncode} before it listened:\n{tail_of(log)}")
     raise PeerUnavailableError(f"{address} did not listen within {seconds:g} s:\n{tail_of(log)}")
+
+
+def _has_said(log: Path, says: Sequence[str]) -> bool:
+    text = log.read_bytes()
+    return not says or any(words.encode() in text for words in says)
 
 
 def _accepts(port: int) -> bool:

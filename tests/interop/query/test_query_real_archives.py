@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from dulcet.conformance.peers.address import PeerAddress
-from dulcet.conformance.peers.ours import PROGRAM, dulcet_serve
+from dulcet.conformance.peers.ours import PROGRAM, SAYS_READY, dulcet_serve
 from dulcet.conformance.peers.process import running_peer
 from dulcet.dimse.uids import STUDY_ROOT_FIND, STUDY_ROOT_GET
 from dulcet.services.find import find, find_contexts
@@ -18,6 +18,7 @@ from dulcet.services.storage_scp import storage_operation
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 JAPANESE = "Yamada^Tarou=山田^太郎=やまだ^たろう"
 MANY = 5000
+TRIALS = 5  # of what is void when the machine stood still
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,7 @@ def receiving(port, folder, *options):
     """Our own receiver as the move destination."""
     address = PeerAddress(ae_title="DULCET", host="127.0.0.1", port=port)
     words = [*PROGRAM, "serve", "--aet", "DULCET", "--port", str(port), "--directory", str(folder / "got"), *options]
-    with running_peer(words, address=address, directory=folder, storage=folder / "got") as peer:
+    with running_peer(words, address=address, directory=folder, storage=folder / "got", says=SAYS_READY) as peer:
         yield peer
 
 
@@ -371,9 +372,12 @@ def test_five_thousand_matches_from_our_own_archive(study, dulcet, command, tmp_
         assert len(found) == MANY
         assert set(values(found, "00080018")) == set(many.instance_uids)
         assert command(*words).output.count("\n") == MANY + 1
-        limited = command(*words, "--limit", 10, "--json")
-        assert len(matches(limited)) == 10
-        (ended,) = [event for event in events_of(limited) if event["event"] == "find.ended"]
+        for _ in range(TRIALS):
+            limited = command(*words, "--limit", 10, "--json")
+            assert len(matches(limited)) == 10
+            (ended,) = [event for event in events_of(limited) if event["event"] == "find.ended"]
+            if ended["status"] != "0000H":  # all was sent before we said anything: one of us was held up
+                break
         assert ended["status"] == "FE00H"
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from dulcet.conformance.peers.address import PeerAddress
-from dulcet.conformance.peers.ours import PROGRAM
+from dulcet.conformance.peers.ours import PROGRAM, SAYS_READY
 from dulcet.conformance.peers.process import running_peer
 from dulcet.station.archive.vault import path_of
 from dulcet.station.queue.jobs import JobState
@@ -63,7 +63,12 @@ def serving(address: PeerAddress, directory, storage):
     words = ["serve", "--aet", address.ae_title, "--port", str(address.port), "--directory", str(storage), "--no-queue"]
     environment = {"DULCET_CONFIG": os.devnull}
     with running_peer(
-        [*PROGRAM, *words], address=address, directory=directory, storage=storage, environment=environment
+        [*PROGRAM, *words],
+        address=address,
+        directory=directory,
+        storage=storage,
+        environment=environment,
+        says=SAYS_READY,
     ) as peer:
         yield peer
 
