@@ -23,7 +23,6 @@ from dulcet.dimse.uids import (
 from dulcet.services.acceptor import Acceptor, Operation
 from dulcet.services.admission import Admission
 from dulcet.services.data_sets import BytesSource
-from dulcet.services.limits import Limits
 from dulcet.services.listener import Listener, bind
 from dulcet.services.part10 import encode_header
 from dulcet.services.querying.identifiers import Identifier, encode_identifier
@@ -328,7 +327,6 @@ class Archive:
                 CMoveRQ: Operation(perform=self.move, sop_classes=frozenset(models)),
                 CGetRQ: Operation(perform=self.get, sop_classes=frozenset(models)),
             },
-            limits=replace(Limits(), artim=1.0),
         )
         try:
             async with trio.open_nursery() as self.later:
@@ -361,7 +359,7 @@ def archive_thread() -> Iterator[Callable[..., Any]]:
         ready = threading.Event()
         thread = threading.Thread(target=trio.run, args=(serve, made, ready))
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         stops.append((made, thread))
         return made
 
@@ -375,7 +373,7 @@ def archive_thread() -> Iterator[Callable[..., Any]]:
     yield start
     for made, thread in stops:
         trio.from_thread.run_sync(made.scope.cancel, trio_token=made.token)
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-SECONDS = 20
+SECONDS = 60
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from dulcet.station.queue.sqlite_store import SQLiteJobStore
 from dulcet.station.retrieval.ports import PortClaim
 from dulcet.station.retrieval.shared_receivers import SharedReceivers
 
+SECONDS = 60  # for what takes one
 OPTIONS = {
     "given": [],
     "aet": "DULCET",
@@ -94,7 +95,7 @@ def done(store, job=1):
 
 async def run(assignment, *more):
     """As a worker runs it."""
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         standing = await retrieve_job.run(assignment, *more)
         await assignment.recorder.flush()
     assignment.store.finish(assignment.job.id, assignment.worker, standing)
@@ -128,7 +129,7 @@ async def test_cancelled_what_came_is_known(archive, study, order, claim, store,
     there = await archive(one, destinations={"DULCET": port}, holds_move_after=3)
     directory = order(there, one)
     assignment = claim()
-    with trio.fail_after(20), trio.CancelScope() as scope:
+    with trio.fail_after(SECONDS), trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
 
             async def cancel():
@@ -191,10 +192,10 @@ async def test_receivers_are_shared_and_each_job_gets_its_own_objects(archive, s
     directories = []
     for one in studies:
         there = await archive(one, destinations={"DULCET": port}, final_first=0.05, claims=15)
-        directories.append(order(there, one))
+        directories.append(order(there, one, grace=60.0))  # ends when all is here
     assignments = [claim(f"worker-{number}") for number in range(3)]
     standings = []
-    with trio.fail_after(30):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as living:
             receivers = SharedReceivers(living)
             async with trio.open_nursery() as nursery:

@@ -221,7 +221,7 @@ def test_through_our_own_server(queue, archive_thread, study, tmp_path):
     one = study(number=1, series=2)
     with dulcet_serve("--no-queue", storage=tmp_path / "here") as server:
         there = archive_thread(one, destinations={"DULCET": server.address.port}, final_first=0.2, claims=10)
-        queue.order(there, "--study", one.uid, port=server.address.port, grace=20)
+        queue.order(there, "--study", one.uid, port=server.address.port, grace=60)
         queue.run()
         job = queue.job()
         assert (job.state, job.counts.done, job.reason) == (JobState.DONE, 10, "")

@@ -62,7 +62,7 @@ def test_an_archive_that_sends_late(archive_thread, study, through):
     one = study(number=1)
     with dulcet_serve() as server:
         there = archive_thread(one, destinations={"DULCET": server.address.port}, final_first=0.3, claims=5)
-        answer = through(server, there, one)
+        answer = through(server, there, one, "--grace", "60")
         assert (answer.code, answer.errors) == (0, "")
         assert "5 of 5 instances retrieved" in answer.output
 
