@@ -5,6 +5,7 @@ import time
 
 import pytest
 from textual.events import Paste
+from textual.widgets import Input
 
 from dulcet.station.tui.application import Workstation
 from dulcet.station.tui.children import Children
@@ -38,6 +39,7 @@ class Driver:
         )
         self.app.animation_level = "none"
         self.pilot = None
+        self.field = None
 
     def drive(self, steps):
         async def run():
@@ -50,8 +52,23 @@ class Driver:
         await self.pilot.press(*keys)
 
     async def type(self, text):
-        self.app.focused.post_message(Paste(text))
-        await self.pilot.pause()
+        """Into a field that has the focus now, and is not the one before."""
+        await self.until(lambda: isinstance(self.app.focused, Input) and self.app.focused is not self.field)
+        self.field = self.app.focused
+        self.field.post_message(Paste(text))
+        await self.until(lambda: text in self.field.value)
+
+    async def opens(self, *keys):
+        """Press, and wait for the screen that comes."""
+        depth = len(self.app.screen_stack)
+        await self.press(*keys)
+        await self.until(lambda: len(self.app.screen_stack) > depth)
+
+    async def leaves(self):
+        """Escape, and wait until the screen is gone: a second one is for the screen below."""
+        depth = len(self.app.screen_stack)
+        await self.press("escape")
+        await self.until(lambda: len(self.app.screen_stack) < depth)
 
     @property
     def screen(self):
@@ -59,17 +76,20 @@ class Driver:
         return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
     async def sees(self, *texts):
+        await self.until(lambda: all(text in self.screen for text in texts), f"never on the screen: {texts}")
+
+    async def until(self, is_so, otherwise="it did not come to that"):
         deadline = time.monotonic() + SECONDS
-        while not all(text in self.screen for text in texts):
+        while not is_so():
             if time.monotonic() > deadline:
-                pytest.fail(f"never on the screen: {texts}\n{self.screen}")
+                pytest.fail(f"{otherwise}\n{self.screen}")
             await self.pilot.pause(0.05)
 
 
 def test_nodes_query_queue_log_and_preview(station, archive_port):
     async def steps(driver):
         await driver.sees("GONE")
-        await driver.press("a")
+        await driver.opens("a")
         for text in ("ARCHIVE", "ARCHIVE", "127.0.0.1", str(archive_port)):
             await driver.type(text)
             await driver.press("enter")
@@ -79,7 +99,10 @@ def test_nodes_query_queue_log_and_preview(station, archive_port):
         await driver.sees("1 of 2 answered", "● ", "✗ no")
         await driver.press("o")
         await driver.sees("Doctor: ARCHIVE", "It answers C-ECHO")
-        await driver.press("escape", "f2", "enter")
+        await driver.leaves()
+        await driver.press("f2")
+        await driver.until(lambda: isinstance(driver.app.focused, Input))
+        await driver.press("enter")
         await driver.sees("CompressedSamples^CT1", "CompressedSamples^MR1", "2 studies of 2 patients")
         await driver.press("r")
         await driver.sees("queued")
@@ -89,9 +112,12 @@ def test_nodes_query_queue_log_and_preview(station, archive_port):
         await driver.sees("Job 1", "1 instance: 1 done")
         await driver.press("l")
         await driver.sees("Log of job 1", "job.taken", "job.left")
-        await driver.press("escape", "escape", "f4")
+        await driver.leaves()
+        await driver.leaves()
+        await driver.press("f4")
         await driver.sees("2004-01-19", "▀▀▀▀▀▀", "128 x 128", "Not for diagnosis.")
-        await driver.press("d", "y")
+        await driver.opens("d")
+        await driver.press("y")
         await driver.sees("Nothing has been received in")
         await driver.press("f5")
         await driver.sees("queue run", "Queue: 1 done")
