@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from dulcet.conformance.peers.address import free_port
 from dulcet.conformance.peers.ours import dulcet_serve
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+SECONDS = 60
 
 
 @pytest.fixture
@@ -122,11 +124,22 @@ def test_what_is_sent_is_found_committed_and_still_there_after_a_kill(dulcet, tm
         assert done.stdout.count('"event":"find.match"') == 3
 
 
+def log_with_a_move(peer):
+    """The log, once it tells of the C-MOVE: whoever asked has the answer before."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        text = peer.log.read_text()
+        if any("request.done" in line and "C-MOVE" in line for line in text.split("\n")[:-1]):
+            return text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
+
+
 def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
     with dulcet_serve("--query", "--min-free", "1M", "--json", storage=small_vault) as peer:
         dulcet("find", peer.address, "studies", "--patient", "FEW*", "-q")
         dulcet("move", peer.address, "--study", "1.2", "--to", "NOBODY", "-q")
-        text = peer.log.read_text()
+        text = log_with_a_move(peer)
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     done, *_, refused = [line for line in lines if line["event"] == "request.done"]
     assert (done["service"], done["status"], done["matches"], done["calling"]) == ("C-FIND", "0000H", 3, "DULCET")
@@ -145,7 +158,7 @@ def test_who_cannot_be_sent_to_is_said_in_the_log_and_to_who_asked(dulcet, tmp_p
         found = dulcet("find", peer.address, "studies", "--json").stdout.splitlines()
         uid = json.loads(found[0])["identifier"]["0020000D"]["Value"][0]
         done = dulcet("move", peer.address, "--study", uid, "--to", "HERE")
-        text = peer.log.read_text()
+        text = log_with_a_move(peer)
     assert done.returncode != 0
     assert f"the peer says: HERE at {host}:{port} {words}" in done.stderr
     (line,) = [line for line in text.splitlines() if line.startswith("request.done") and "C-MOVE" in line]

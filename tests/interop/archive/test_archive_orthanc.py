@@ -75,7 +75,7 @@ def test_orthanc_asks_us_for_commitment(orthanc_rest):
     instances = [{"SOPClassUID": CT, "SOPInstanceUID": uid} for uid in (f"{BIG}.1.0", f"{BIG}.2.1", "1.2.3.4")]
     asked = orthanc_rest.ask(f"{MODALITY}/storage-commitment", {"DicomInstances": instances, "Timeout": 30})
     waiting = threading.Event()
-    for _ in range(300):
+    for _ in range(1200):
         report = orthanc_rest.ask(f"/storage-commitment/{asked['ID']}")
         if report["Status"] != "Pending":
             break
