@@ -65,8 +65,8 @@ class Served:
         return self.running.log.read_text()
 
     def events(self, name):
-        """The lines of one event, as dictionaries; of a server with --json."""
-        lines = [line for line in self.log().splitlines() if line.startswith("{")]
+        """The lines of one event, as dictionaries; of a server with --json. One that is being written is none yet."""
+        lines = [line for line in self.log().split("\n")[:-1] if line.startswith("{")]
         return [each for each in map(json.loads, lines) if each["event"] == name]
 
     def hang_up(self):

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from dulcet.cli import cli
 from dulcet.conformance.peers.ours import PROGRAM
 
+WATCHDOG = "1000000"  # two in a second: a socket keeps ten datagrams for who is held up, and the rest is lost
+
 
 @pytest.fixture
 def manager(tmp_path):
@@ -18,7 +20,7 @@ def manager(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         sock.settimeout(60)
-        yield sock, {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        yield sock, {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": WATCHDOG}
 
 
 def heard(sock, word):

@@ -60,14 +60,20 @@ async def test_what_happens_is_in_the_report_while_it_happens_and_in_the_numbers
         with pytest.raises(AssociationRejectedError):
             async with associate(replace(server.peer, ae_title="OTHER"), CONTEXTS):
                 pass
-        status, text = await trio.to_thread.run_sync(server.get, "/metrics")
-        assert status == 200
-        found = prometheus.parse(text)
         value = prometheus.value
+        rejected = "dulcet_associations_rejected_total"
+
+        def numbers():
+            status, text = server.get("/metrics")
+            assert status == 200
+            found = prometheus.parse(text)
+            return found if sum(found[rejected][1].values()) else None
+
+        found = await trio.to_thread.run_sync(wait_until, numbers)
         assert value(found, "dulcet_associations_total", direction="in") == 1
         assert value(found, "dulcet_associations_total", direction="out") == 0
         reason = "rejected-permanent, called-AE-title-not-recognized, by the DICOM UL service-user"
-        assert value(found, "dulcet_associations_rejected_total", reason=reason) == 1
+        assert value(found, rejected, reason=reason) == 1
         assert value(found, "dulcet_received_objects_total") == 1
         assert value(found, "dulcet_received_octets_total") > 2000
         assert value(found, "dulcet_store_status_total", status="0000H") == 1
@@ -132,7 +138,8 @@ def both(server):
     serving = found.get("serve")
     if "move" not in found or serving is None or len(serving.associations) < 2:
         return None
-    return serving, found["move"]
+    is_told = all(row.service for row in serving.associations) and found["move"].transfers
+    return (serving, found["move"]) if is_told else None
 
 
 # Several processes ----------------------------------------------------------------------------------------------------

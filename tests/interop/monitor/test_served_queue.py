@@ -32,7 +32,7 @@ def test_it_comes_with_the_queue_is_one_and_goes_with_the_server(options, served
         assert children(server) == []
         make_a_queue(server)
         (child,) = wait_until(lambda: children(server))
-        (started,) = server.events("queue.started")
+        (started,) = wait_until(lambda: server.events("queue.started"))
         assert started["pid"] == child.pid
         assert f"queue run {child.pid}" in server.run("status").stdout
         os.kill(server.running.pid, signal.SIGTERM)
@@ -48,8 +48,9 @@ def test_one_that_is_killed_is_started_again(served, wait_until):
         (ended,) = wait_until(lambda: server.events("queue.ended"))
         assert (ended["how"], ended["again_in"]) == ("signal 9", 1.0)
         (second,) = wait_until(lambda: [each for each in children(server) if each.pid != first.pid])
-        assert len(server.events("queue.started")) == 2
-        assert [error.event for report in server.processes() for error in report.errors] == ["queue.ended"]
+        wait_until(lambda: len(server.events("queue.started")) == 2)
+        errors = wait_until(lambda: [error.event for report in server.processes() for error in report.errors])
+        assert errors == ["queue.ended"]
         os.kill(server.running.pid, signal.SIGKILL)  # no farewell: the pipe ends
         wait_until(lambda: is_gone(second.pid))
 
