@@ -86,19 +86,19 @@ def test_a_peer_that_does_not_answer_in_time_is_critical(dulcet):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        ran = dulcet("check", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.5")
+        ran = dulcet("check", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "2.5")
     assert ran.returncode == 2
-    assert "did not answer within 0.5 s" in ran.stdout
+    assert "did not answer within 2.5 s" in ran.stdout
 
 
 def test_the_stage_that_got_no_answer_took_the_time_that_was_given(dulcet):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        ran = dulcet("doctor", "--json", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.5")
+        ran = dulcet("doctor", "--json", f"X@127.0.0.1:{silent.getsockname()[1]}", "--timeout", "2.5")
     stages = [json.loads(line) for line in ran.stdout.splitlines()]
     assert stages[-1]["stage"] == "association"
-    assert stages[-1]["seconds"] == 0.5
+    assert stages[-1]["seconds"] == 2.5
 
 
 def test_several_peers_the_worst_decides(dulcet):

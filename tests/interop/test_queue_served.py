@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,11 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def states(pid):
+    """Of its threads, as /proc has them: T is stopped."""
+    return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
 
 
 def test_from_the_order_to_the_last_object(dulcet, queue, job, storescp, images):
@@ -141,7 +147,7 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_back(dulcet, queue, job, st
             worker.stdin.close()
         else:
             worker.send_signal(getattr(signal, how))
-        assert worker.wait(20) == 0
+        assert worker.wait(SECONDS) == 0
         worker.stdin.close()
     handed_back = job()
     assert handed_back["state"] == "queued"
@@ -162,7 +168,7 @@ def test_a_worker_that_was_stopped_beyond_its_lease_leaves_the_job_to_the_other(
     with working() as sleeper:
         until(lambda: job()["done"])
         sleeper.send_signal(signal.SIGSTOP)
-        time.sleep(0.2)  # SIGSTOP is not waited for by anybody
+        until(lambda: states(sleeper.pid) == {"T"})
         before = job()
         with sqlite3.connect(state / "queue.sqlite") as connection:  # half a minute passes
             connection.execute("UPDATE job SET lease_until = 1, octets_per_second = NULL")
@@ -174,7 +180,7 @@ def test_a_worker_that_was_stopped_beyond_its_lease_leaves_the_job_to_the_other(
         left = next(event for event in told if event["event"] == "job.left")
         assert left["state"] == "lost"
         sleeper.terminate()
-        assert sleeper.wait(20) == 0
+        assert sleeper.wait(SECONDS) == 0
     after = job()
     assert (after["state"], after["done"], after["failed"]) == ("done", 81, 0)
     assert before["done"] < 81
