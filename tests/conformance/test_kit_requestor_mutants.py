@@ -16,7 +16,7 @@ from dulcet.conformance.kit.session import Selection
 from dulcet.conformance.kit.verdict import Verdict
 
 REQUESTOR = Path(__file__).with_name("kit_requestor.py")
-PATIENCE = Patience(answer=1.0, settle=0.1, patient=3.0, artim=1.0)
+PATIENCE = Patience(answer=3.0, settle=0.1, patient=6.0, artim=1.0)
 PROCESSES = 4
 
 CHORUS = (

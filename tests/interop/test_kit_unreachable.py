@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from dulcet.cli import run as dulcet
-from dulcet.conformance.peers.address import LOOPBACK, free_port
+from dulcet.conformance.peers.address import LOOPBACK
 
 SECONDS = 20
 WRONG_CALLED_TITLE = bytes.fromhex("03 00 00000004 00 01 01 07")
@@ -88,14 +88,17 @@ def serving() -> Iterator[Callable[[Handle], str]]:
     ids=["called", "calling", "congestion", "abort", "alert", "close", "silence"],
 )
 def test_a_product_that_makes_no_association(handle, code, sentences, serving, capsys):
-    assert dulcet(["conform", "scp", serving(handle), "--timeout", "0.2"]) == code
+    patience = ["--timeout", "0.2"] if handle is silent else []
+    assert dulcet(["conform", "scp", serving(handle), *patience]) == code
     said = capsys.readouterr().err
     assert [sentence for sentence in sentences if sentence not in said] == []
 
 
 @pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["plain", "TLS"])
 def test_a_port_that_is_closed(tls, capsys):
-    assert dulcet(["conform", "scp", f"PACS@{LOOPBACK}:{free_port()}", *tls]) == 69
+    with socket.socket() as taken:  # nobody else's, and nobody listens
+        taken.bind((LOOPBACK, 0))
+        assert dulcet(["conform", "scp", f"PACS@{LOOPBACK}:{taken.getsockname()[1]}", *tls]) == 69
     said = capsys.readouterr().err
     assert "refused the connection: nothing listens on that port, or a firewall refuses" in said
     assert "all attempts" not in said

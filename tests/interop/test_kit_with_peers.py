@@ -94,7 +94,7 @@ def test_people_start_the_product(door, need, tmp_path):
     title = title_of(case_id) if door == "title" else "ANY"
     where = ["--port", str(port)] if door == "title" else ["--from-port", str(port)]
     output = tmp_path / "result.json"
-    command = [sys.executable, "-m", "dulcet", "conform", "scu", *where, "--case", case_id, "--wait", "20", "-q"]
+    command = [sys.executable, "-m", "dulcet", "conform", "scu", *where, "--case", case_id, "--wait", "60", "-q"]
     with subprocess.Popen([*command, "--output", str(output)], stdout=subprocess.DEVNULL) as kit:
         deadline = time.monotonic() + SECONDS
         echo = [executable("echoscu"), "-aec", title, LOOPBACK, str(port)]
