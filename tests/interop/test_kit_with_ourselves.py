@@ -16,7 +16,8 @@ from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
 from dulcet.conformance.peers.ours import dulcet_serve
 from dulcet.conformance.peers.process import RunningPeer
 
-ARTIM_SECONDS = 2
+ARTIM_SECONDS = 5
+PATIENT = ("--timeout", "4")  # beyond what a machine may hold us up for
 LONG_QUERY_MATCHES = 1000
 DESTINATION = "KITDEST"
 LEVELS = ("--level", "required", "--level", "recommended")
@@ -68,6 +69,7 @@ def our_server(tmp_path: Path) -> Iterator[Callable[..., PeerAddress]]:
 
 def test_our_server(our_server, tmp_path):
     arguments = ["scp", str(our_server()), "--artim", str(ARTIM_SECONDS), "--config", str(tmp_path / "kit.toml")]
+    arguments += PATIENT
     assert_nothing_is_wrong(conform(arguments, tmp_path), 220)
 
 
@@ -82,6 +84,7 @@ def test_our_server_over_tls(our_server, tmp_path):
     server = our_server("--tls-cert", str(certificate), "--tls-ca", str(authority))
     arguments = ["scp", str(server), "--artim", str(ARTIM_SECONDS), "--config", str(tmp_path / "kit.toml"), "--tls"]
     arguments += ["--tls-ca", str(authority), "--tls-cert", str(certificate), "--tls-name", "localhost"]
+    arguments += PATIENT
     assert_nothing_is_wrong(conform(arguments, tmp_path), 230)
 
 
@@ -172,7 +175,7 @@ def commands(directory: Path, *activities: str, more: str = "") -> list[str]:
     arguments = []
     for activity in activities:
         words = [places.get(word, word) for word in COMMANDS[activity].split()]
-        arguments += ["--exec", f"{activity}={program} {shlex.join(words)} --timeout 4 {more}"]
+        arguments += ["--exec", f"{activity}={program} {shlex.join(words)} --timeout 10 {more}"]
     return arguments
 
 
@@ -183,7 +186,7 @@ def test_our_commands(tmp_path, monkeypatch):
     """echo, send, find, move, get: each with its own exit code."""
     monkeypatch.setenv("DULCET_CONFIG", "/dev/null")
     without = [word for case_id in WITH_A_WINDOW for word in ("--without", case_id)]
-    arguments = ["scu", "--exit-code-tells", "--artim", "4", *without, *commands(tmp_path, *COMMANDS)]
+    arguments = ["scu", "--exit-code-tells", "--artim", "10", *without, *commands(tmp_path, *COMMANDS)]
     assert_nothing_is_wrong(conform(arguments, tmp_path), 130)
 
 
