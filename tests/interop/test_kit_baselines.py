@@ -59,8 +59,17 @@ def play(name: str, arguments: list[str], directory: Path) -> None:
         if case["verdict"] == "PASS" and baseline["verdicts"][case_id] in ("WARN", "FAIL")
     }
     assert unseen == set()
-    undecided = [case_id for case_id, case in cases.items() if case["verdict"] in ("INCONCLUSIVE", "SKIP")]
+    undecided = [
+        case_id
+        for case_id, case in cases.items()
+        if case["verdict"] in ("INCONCLUSIVE", "SKIP") and not came_late(case)
+    ]
     assert len(undecided) <= FEW * len(cases), undecided
+
+
+def came_late(case: dict[str, Any]) -> bool:
+    """Silence the first time, and with more patience what is right: the product was held up."""
+    return case["code"] == "NOT_REPRODUCED" and case["first"]["code"] == "HANG"
 
 
 def is_worse(verdict: str, expected: str) -> bool:
