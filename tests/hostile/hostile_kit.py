@@ -210,7 +210,7 @@ class Server:
         deadline = time.monotonic() + PATIENCE
         os.kill(self.running.pid, signal.SIGRTMIN)  # once: of two, one might be told of after the next question
         while not report.exists():
-            assert time.monotonic() < deadline, "the server does not tell what it holds"
+            assert time.monotonic() < deadline, f"it does not tell what it holds: {self.running.log_tail()}"
             time.sleep(0.01)
         found: dict[str, int] = json.loads(report.read_text())
         return found

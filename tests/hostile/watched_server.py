@@ -1,4 +1,4 @@
-"""`dulcet serve` that can be looked into: SIGRTMIN writes what it holds, and limits that have no option can be set.
+"""`dulcet serve` that can be looked into: it writes what it holds when SIGRTMIN asks, and more limits can be set.
 
 Run as a program. DULCET_WATCHED is JSON: `report` is the file to write, `pulse` another (see pulse.py), `limits` are
 fields of `Limits`, `descriptors` is how many the process may have.
@@ -38,14 +38,17 @@ def main() -> None:
     settings = json.loads(os.environ["DULCET_WATCHED"])
     report, hard = Path(settings["report"]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
-    def tell(_number: int, _frame: object) -> None:
+    def asked(_number: int, _frame: object) -> None:
+        trio.lowlevel.current_trio_token().run_sync_soon(tell)  # in its turn, not in the middle of anything
+
+    def tell() -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # there may be none left for what follows
         report.with_suffix(".new").write_text(json.dumps(holdings()))
         report.with_suffix(".new").rename(report)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    signal.signal(signal.SIGRTMIN, tell)
+    signal.signal(signal.SIGRTMIN, asked)
     serve.Limits = partial(Limits, **settings["limits"])
     from dulcet.cli import main as run
 
