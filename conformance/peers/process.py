@@ -16,7 +16,7 @@ from pathlib import Path
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress
 from dulcet.errors import ConfigurationError, PeerUnavailableError
 
-READY_SECONDS = 30.0  # Orthanc opens its database first; everything else is ready in a tenth of a second
+READY_SECONDS = 60.0  # Orthanc opens its database first; everything else is ready in a tenth of a second
 POLL_SECONDS = 0.02
 END_SECONDS = 10.0
 LOG_TAIL_OCTETS = 4_000

@@ -19,7 +19,7 @@ from dulcet.conformance.peers.address import free_port
 
 ROOT = Path(dulcet.__file__).parent
 PORTS = ("11112", "11113", "10104")
-SECONDS = 90
+SECONDS = 300
 MARK = "=== step"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\.\.\.|(?<![\w.])\d+(?:\.\d+)?(?= ?(?:ms|s|MB/s)\b)")

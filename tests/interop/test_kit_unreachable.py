@@ -12,7 +12,7 @@ import trustme
 from dulcet.cli import run as dulcet
 from dulcet.conformance.peers.address import LOOPBACK
 
-SECONDS = 20
+SECONDS = 60
 WRONG_CALLED_TITLE = bytes.fromhex("03 00 00000004 00 01 01 07")
 WRONG_CALLING_TITLE = bytes.fromhex("03 00 00000004 00 01 01 03")
 ABORT = bytes.fromhex("07 00 00000004 00 00 00 00")

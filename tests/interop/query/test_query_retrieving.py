@@ -33,7 +33,7 @@ def retrieve(tmp_path, port):
         retriever = Retriever(
             archive.peer,
             how,
-            Conversation(timeout=5),
+            Conversation(timeout=SECONDS),
             QuerySettings(),
             store=storage_operation(storage, observe=tally),
             tally=tally,

@@ -19,7 +19,7 @@ SECONDS = 60  # for what takes one
 OPTIONS = {
     "given": [],
     "aet": "DULCET",
-    "timeout": 5.0,
+    "timeout": 60.0,
     "root": "auto",
     "charset": "",
     "via": "move",
