@@ -7,9 +7,11 @@ from types import ModuleType
 
 import pytest
 import trio
+import trio.testing
 
 from dulcet.conformance.kit.configuration import Declaration
 from dulcet.conformance.kit.gate import Gate
+from dulcet.conformance.kit.preflight import look_at
 from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.result import Run
 from dulcet.conformance.kit.runner import Conditions
@@ -89,6 +91,34 @@ async def test_a_look_at_an_earlier_connection_says_nothing_of_a_later_one(autoj
             await gate.enter("two")
         nursery.cancel_scope.cancel()
     assert waiting.cancelled_caught
+
+
+# How many at once ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("slow", "at_once"), [({3}, 12), ({3, 4}, 2), (set(), 12)], ids=["once", "twice", "never"])
+async def test_an_echo_that_is_slow_for_once_is_asked_again(
+    slow, at_once, kit_acceptor, autojump_clock, monkeypatch, nursery
+):
+    """The third is late, and may be in the queue of a product that serves two; or somebody was held up."""
+    acceptor, echoes = kit_acceptor.Acceptor(artim=NEVER_SECONDS), []
+
+    class Late(UntilAnswered):
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            if data[0] == 4:
+                echoes.append(len(echoes) + 1)
+                await trio.sleep(1.0 if echoes[-1] in slow else 0.01)
+            await super().send_all(data)
+
+    async def connected(host: str, port: int) -> trio.abc.Stream:
+        near, far = trio.testing.memory_stream_pair()
+        nursery.start_soon(acceptor.serve, Late(far, trio.Semaphore(1)))
+        await trio.lowlevel.checkpoint()
+        return near
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    observed = await look_at(Product(host="product", port=104, called="MUTANT"), Patience())
+    assert observed.associations_at_once == at_once
 
 
 # A product behind a gate ----------------------------------------------------------------------------------------------
