@@ -6,8 +6,12 @@ import pytest
 import trio
 import trio.testing
 
+from dulcet.conformance.kit.catalogue import acceptor_cases
 from dulcet.conformance.kit.exchange import Wire
+from dulcet.conformance.kit.product import Patience, Product
 from dulcet.conformance.kit.raw_peer import RawPeer
+from dulcet.conformance.kit.runner import play
+from dulcet.conformance.kit.verdict import Verdict
 from dulcet.conformance.kit.waiting import LATE_SECONDS, PIECE_SECONDS, within
 
 HALT_SECONDS = 60
@@ -90,3 +94,46 @@ async def test_what_lay_in_the_socket_all_the_time_is_no_silence(autojump_clock,
     nursery.start_soon(halt)
     assert str(await peer.outcome(2.0)) == "RP"
     assert str(await peer.outcome(2.0)) == "SILENCE"
+
+
+class LeavesAtARTIM(trio.abc.Stream):
+    """A product that waits for an A-ASSOCIATE-RQ for `artim` seconds, and closes."""
+
+    def __init__(self, artim):
+        self.closes_at = trio.current_time() + artim
+
+    async def receive_some(self, max_bytes=None):
+        await trio.sleep_until(self.closes_at)
+        return b""
+
+    async def send_all(self, data):
+        await trio.lowlevel.checkpoint()
+
+    async def wait_send_all_might_not_block(self):
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self):
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("artim", "declared", "verdict", "code"),
+    [
+        (60, 30, Verdict.PASS, ""),
+        (0.5, 30, Verdict.FAIL, "CLOSED"),  # it had no right to
+        (0.5, 0.5, Verdict.INCONCLUSIVE, "PRECONDITION"),
+    ],
+)
+@pytest.mark.parametrize("case_id", ["ul.tcp.accept-silent", "ul.fsm.Sta1.Evt5"])
+async def test_a_close_that_artim_explains_is_no_fault(
+    case_id, artim, declared, verdict, code, autojump_clock, monkeypatch
+):
+    async def connected(host, port):
+        await trio.lowlevel.checkpoint()
+        return LeavesAtARTIM(artim)
+
+    monkeypatch.setattr(trio, "open_tcp_stream", connected)
+    (case,) = (case for case in acceptor_cases() if case.id == case_id)
+    product = Product(host="product", port=104, called="A", can_be_probed=False)
+    result = await play(case, product, Patience(artim=declared))
+    assert (result.verdict, result.judgement.code) == (verdict, code)

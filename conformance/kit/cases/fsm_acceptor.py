@@ -30,13 +30,17 @@ def _in_sta2(octets: bytes | None, event: Event) -> Play:
     return play
 
 
-async def silent(visit: Visit) -> Outcome:
-    """What the product says when nothing is said; a close that ARTIM explains is none of its faults."""
-    peer = await visit.connect()
-    outcome = await peer.outcome(4 * visit.patience.settle)
+def before_artim(visit: Visit, peer: RawPeer, outcome: Outcome) -> Outcome:
+    """The outcome in Sta2. PreconditionError when ARTIM explains a close: the kit was held up until then."""
     if outcome.word in ("CLOSE", "RST") and peer.now() >= visit.patience.artim:
-        raise PreconditionError("the kit was held up until ARTIM had expired")
+        raise PreconditionError("ARTIM had expired before the kit was done")
     return outcome
+
+
+async def silent(visit: Visit) -> Outcome:
+    """What the product says when nothing is said."""
+    peer = await visit.connect()
+    return before_artim(visit, peer, await peer.outcome(4 * visit.patience.settle))
 
 
 async def _request_in_sta2(visit: Visit) -> Outcome:

@@ -4,7 +4,7 @@ import trio
 
 from dulcet.conformance.kit import stimuli
 from dulcet.conformance.kit.case import Case, Level, Play, Role
-from dulcet.conformance.kit.cases.fsm_acceptor import silent
+from dulcet.conformance.kit.cases.fsm_acceptor import before_artim, silent
 from dulcet.conformance.kit.outcome import Outcome
 from dulcet.conformance.kit.raw_peer import RawPeer
 from dulcet.conformance.kit.visit import Association, PreconditionError, Visit, echo_rq
@@ -127,7 +127,9 @@ async def octet_by_octet(visit: Visit) -> Outcome:
     for octet in request.encode() + stimuli.message(1, echo_rq(1)):
         await peer.send(bytes((octet,)))
     asked = await visit.answered(peer, request)
-    return await Association(visit, asked).outcome() if asked.outcome.word == "AC" else asked.outcome
+    if asked.outcome.word != "AC":
+        return before_artim(visit, peer, asked.outcome)
+    return await Association(visit, asked).outcome()
 
 
 async def _coalesced(visit: Visit) -> Outcome:
@@ -159,7 +161,7 @@ async def _slow_request(visit: Visit) -> Outcome:
     for piece in stimuli.fragments(request, size):
         await peer.send(piece)
         await trio.sleep(pause)
-    return await peer.outcome(visit.patience.answer)
+    return before_artim(visit, peer, await peer.outcome(visit.patience.answer))
 
 
 SEGMENTS = (
