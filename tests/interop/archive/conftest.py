@@ -27,7 +27,7 @@ from dulcet.station.archive.vault import path_of
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ROOT = "1.2.826.0.1.3680043.9.7.5"
 MANY, BIG = 5000, 500
-PROGRAM_SECONDS = 60
+PROGRAM_SECONDS = 180
 MEMORY, ROOM_OCTETS = "/dev/shm", 200_000_000
 
 
