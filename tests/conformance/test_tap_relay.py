@@ -105,7 +105,7 @@ class Breaks(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
 
-async def test_what_was_said_before_a_reset_is_passed_on_first(nursery):
+async def test_what_was_said_before_a_reset_is_passed_on_first(nursery, autojump_clock):
     client, client_end = trio.testing.memory_stream_pair()
     peer, observed = Breaks(AAbort().encode()), Observed()
     nursery.start_soon(Relay(client_end, peer, [observed]).run)
