@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from textual import app as textual_app
+from textual import pilot as textual_pilot
+from textual._context import active_app
 from textual.events import Paste
 from textual.widgets import Static
 
@@ -31,7 +35,9 @@ from dulcet.station.tui.children import Answer, Ended
 from dulcet.station.tui.sources import Sources
 
 STARTED = "2026-01-31T12:00:00.000Z"
-SECONDS = 20  # for what is awaited: never reached when all is well
+SECONDS = 60  # for what is awaited: never reached when all is well
+DRAWING_SECONDS = 0.02  # a little more than a screen waits before it is drawn
+READER = "dulcet-tui-reader"  # the name of the threads that read what is shown
 PACS = Node(name="PACS", ae_title="ARCHIVE", host="127.0.0.1", port=11112)
 CT = Node(name="CT1", ae_title="CT", host="192.0.2.7", port=104, tls=True, notes="first floor")
 
@@ -343,6 +349,29 @@ class Desk:
     @property
     def said(self):
         return self.script.said
+
+
+async def settled(*_seconds):
+    """Until all that a key set off is done and drawn: no callback is due, nothing is being read.
+
+    textual's own is content when the process needs little of the processor, as one does that is not given any.
+    """
+    loop, app = asyncio.get_running_loop(), active_app.get()
+    async with asyncio.timeout(SECONDS):
+        is_drawn = False
+        while not (is_drawn or app._exit):  # who leaves draws nothing more
+            await asyncio.sleep(DRAWING_SECONDS)
+            while loop._ready or any(each.name == READER for each in threading.enumerate()):
+                if app._exit:
+                    break
+                await asyncio.sleep(0)
+            is_drawn = not any(each.is_running and each._update_timer._active.is_set() for each in app.screen_stack)
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_waited_for(monkeypatch):
+    for module in (textual_app, textual_pilot):
+        monkeypatch.setattr(module, "wait_for_idle", settled)
 
 
 @pytest.fixture

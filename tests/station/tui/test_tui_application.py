@@ -114,7 +114,8 @@ def test_the_mouse_works(desk):
     desk().drive(steps)
 
 
-def test_q_leaves_and_closes_what_was_opened(desk):
+def test_q_leaves_and_closes_what_was_opened(desk, monkeypatch):
+    monkeypatch.setattr("dulcet.station.tui.application.CLOSE_SECONDS", 60.0)
     station = desk()
     closed = []
     station.store.close = lambda: closed.append("jobs")
@@ -160,7 +161,7 @@ def test_a_fault_of_ours_ends_it_without_a_traceback(desk, capfd):
         await desk.app._exception_event.wait()
 
     with pytest.raises(Exception, match="patient"):
-        station.drive(lambda desk: asyncio.wait_for(steps(desk), 20))
+        station.drive(lambda desk: asyncio.wait_for(steps(desk), 60))
     assert isinstance(station.app.fault, ZeroDivisionError)
     assert capfd.readouterr() == ("", "")
 

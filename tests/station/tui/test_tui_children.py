@@ -8,7 +8,7 @@ import pytest
 
 from dulcet.station.tui.children import PROGRAM, Answer, Children, Ended
 
-SECONDS = 20
+SECONDS = 60
 FAILING = """
 import sys
 print('{"a": 1}')
