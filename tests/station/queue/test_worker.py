@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import struct
+import time
 import zipfile
 from collections import Counter
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ def node_book(monkeypatch, tmp_path):
     path = tmp_path / "nodes.toml"
     monkeypatch.setenv("DULCET_NODES", str(path))
     monkeypatch.setenv("TZ", "UTC")
-    return path
+    time.tzset()
+    yield path
+    monkeypatch.undo()
+    time.tzset()
 
 
 class Nowhere:
