@@ -1,6 +1,7 @@
 """The queue's file: who may read it, what becomes of a damaged, an old and a newer one."""
 
 import os
+import random
 import shutil
 import sqlite3
 import stat
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_set_aside_loudly(tmp_path, order, files, damage):
     if damage == "head":
         octets[:100] = bytes(100)
     elif damage == "schema":
-        octets[100:4096] = os.urandom(3996)
+        octets[100:4096] = random.Random(1).randbytes(3996)
     path.write_bytes(octets)
     store, told = opened(path)
     with closing(store):
