@@ -57,8 +57,9 @@ async def test_a_file_is_there_while_it_lasts(monkeypatch):
 
     process_file_publish = process_file.publish
     monkeypatch.setattr(process_file, "publish", publish)
+    monkeypatch.setattr(process_file, "END_PATIENCE", 60.0)
     monkeypatch.setattr(foreground, "PATIENCE_SECONDS", 0)
-    with trio.fail_after(20):
+    with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: publish_when_it_lasts("send", "PACS", lambda: MEASURED, ae_title="LASTING"))
             await written.wait()
