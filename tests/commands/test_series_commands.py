@@ -327,7 +327,8 @@ def test_opening_only_to_print(series, vault, cache):
     assert series("open", "--print", vault.uids[CT]).output == answer.output
 
 
-def test_opening_in_a_viewer(series, vault, cache, tmp_path):
+def test_opening_in_a_viewer(series, vault, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("dulcet.station.vault.opening.EARLY_SECONDS", 60.0)  # it is waited for to its end
     viewer = tmp_path / "viewer"
     viewer.write_text(f'#!/bin/sh\nls "$2" > {tmp_path}/seen\n')
     viewer.chmod(0o700)

@@ -494,7 +494,13 @@ def test_no_viewer_of_the_system_is_a_sentence(monkeypatch):
         viewer(None)
 
 
-def test_a_viewer_is_given_the_folder(tmp_path):
+@pytest.fixture
+def to_its_end(monkeypatch):
+    """A viewer is waited for to its end, however long it takes."""
+    monkeypatch.setattr(opening, "EARLY_SECONDS", 60.0)
+
+
+def test_a_viewer_is_given_the_folder(tmp_path, to_its_end):
     script = tmp_path / "viewer"
     script.write_text('#!/bin/sh\necho "$@" > "$1"/seen\n')
     script.chmod(0o700)
@@ -503,7 +509,7 @@ def test_a_viewer_is_given_the_folder(tmp_path):
     assert (tmp_path / "seen").read_text() == f"{tmp_path} {tmp_path / 'a folder'}\n"
 
 
-def test_a_viewer_that_fails_at_once_is_told_of(tmp_path):
+def test_a_viewer_that_fails_at_once_is_told_of(tmp_path, to_its_end):
     with pytest.raises(ConfigurationError, match=r"it ended with 1; --with names a viewer"):
         hand_over(["false"], tmp_path)
 
