@@ -416,10 +416,10 @@ def test_a_thousand_nodes_are_imported_at_once(tmp_path):
     path = tmp_path / "nodes.toml"
     first = apply(NodeBook(path, None), imported(tmp_path, rows).nodes, replace=False)
     again = imported(tmp_path, rows.replace(",h,", ",other,")).nodes
-    started = time.monotonic()
+    started = time.process_time()  # that of other processes is no matter
     book = NodeBook.parse(path, apply(NodeBook.parse(path, first), again, replace=True))
     assert {node.host for node in book.nodes()[0]} == {"other"}
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 # What we give, we can take ------------------------------------------------------------------------------------------
