@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from dulcet.conformance.peers.address import free_port
 from dulcet.errors import ConfigurationError
 from dulcet.station.retrieval import ports
 from dulcet.station.retrieval.ports import PortClaim, bind_when_free, is_claimed
@@ -11,9 +12,9 @@ from dulcet.station.retrieval.ports import PortClaim, bind_when_free, is_claimed
 
 @pytest.fixture
 def taken():
-    """A socket that listens."""
+    """A socket that listens where no connection that goes out takes the port when it is closed."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind(("127.0.0.1", free_port()))
         listening.listen()
         yield listening
 

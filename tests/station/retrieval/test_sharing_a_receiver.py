@@ -1,11 +1,11 @@
 """A receiver that several retrievals share is there for as long as anybody needs it, and no longer."""
 
-import socket
 import threading
 
 import pytest
 import trio
 
+from dulcet.conformance.peers.address import free_port
 from dulcet.services.acceptor import Operation
 from dulcet.services.requestor import Peer
 from dulcet.station.retrieval import receiver
@@ -30,9 +30,7 @@ def settings(port, host):
 @pytest.fixture
 def port():
     """One where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 class Names:
