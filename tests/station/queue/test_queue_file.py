@@ -1,6 +1,5 @@
 """The queue's file: who may read it, what becomes of a damaged, an old and a newer one."""
 
-import os
 import random
 import shutil
 import sqlite3
