@@ -22,6 +22,7 @@ COMMAND = (sys.executable, "-P", "-m", "dulcet.station.preview.decoder")
 """-P: a folder of images is no place to import from."""
 START_SECONDS = 30.0  # numpy on a busy machine; 0.4 s on an idle one
 END_SECONDS = 5.0
+LEAVE_SECONDS = 0.2  # for a process to end that is not asked any more, before it is killed
 
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "TMPDIR")
 _KEPT_PREFIXES = ("PYTHON", "LC_", "LD_LIBRARY_", "DYLD_LIBRARY_")
@@ -87,7 +88,8 @@ class Decoder:
                 raise
         if answer is not None and not deadline.is_over:
             return answer
-        code = self.close()
+        is_ending = answer is None and not reason  # its output has ended: what it ended with is worth waiting for
+        code = self._end(END_SECONDS if is_ending else LEAVE_SECONDS)
         reason = reason or (deadline.sentence if deadline.is_over else self._ended(code))
         return answer or Problem(image=image, kind=ProblemKind.DECODER_ENDED, reason=reason)
 
@@ -99,6 +101,9 @@ class Decoder:
 
     def close(self) -> int:
         """End the process; its exit code, or less than 0 for the signal that ended it. Harmless when repeated."""
+        return self._end(LEAVE_SECONDS)
+
+    def _end(self, patience: float) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -107,7 +112,7 @@ class Decoder:
         if process.stdout is not None:
             process.stdout.close()
         try:
-            return process.wait(0.2 if process.poll() is None else 0)
+            return process.wait(patience if process.poll() is None else 0)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait(END_SECONDS)
@@ -129,7 +134,7 @@ class Decoder:
             greeting = _pipe(process.stdout).read(len(READY))
         if greeting != READY:
             self._process = process
-            how = _words(self.close())
+            how = _words(self._end(END_SECONDS))
             raise ConfigurationError(f"the decoder of pictures does not start: {how} (DULCET_DEBUG=1 shows why)")
         return process
 

@@ -5,15 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from itertools import islice
 
 import pytest
 
 from dulcet.errors import ConfigurationError
+from dulcet.station.preview import decoding
 from dulcet.station.preview.decoding import COMMAND, Decoder, DecoderLimits, previews
 from dulcet.station.preview.picture import Image, Picture, PreviewOptions, Problem, ProblemKind
-from dulcet.station.preview.wire import GarbageError, Request, encode_answer, read_answer
+from dulcet.station.preview.wire import READY, GarbageError, Request, encode_answer, read_answer
 
 LIMITS = DecoderLimits(seconds=20, memory_octets=512 << 20)
 
@@ -22,7 +22,8 @@ def run(names, command, limits=LIMITS):
     return list(previews([Image(name) for name in names], limits=limits, command=command))
 
 
-def test_one_process_serves_a_whole_sheet(faulty_command):
+def test_one_process_serves_a_whole_sheet(faulty_command, monkeypatch):
+    monkeypatch.setattr(decoding, "LEAVE_SECONDS", 60.0)
     with Decoder(LIMITS, faulty_command) as decoder:
         first = decoder.preview(Image("good"), PreviewOptions())
         process = decoder._process
@@ -53,19 +54,17 @@ def test_a_fault_costs_one_tile(faulty_command, fault, kind, reason):
     assert problem.image == Image(fault)
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ("sleep", "it took more than 2 s to decode"),
-        ("work", "it took more than 2 s to decode"),
-    ],
-)
-def test_one_that_does_not_end_is_ended(faulty_command, fault, reason):
-    started = time.monotonic()
-    problem, after = run([fault, "good"], faulty_command, DecoderLimits(seconds=2, memory_octets=512 << 20))
-    assert problem.reason == reason
-    assert isinstance(after, Picture)
-    assert time.monotonic() - started < 60
+@pytest.mark.parametrize("fault", ["sleep", "work"])
+def test_one_that_does_not_end_is_ended(faulty_command, fault):
+    """`work` takes its 2 s of the processor when we are held up meanwhile."""
+    with Decoder(DecoderLimits(seconds=2, memory_octets=512 << 20), faulty_command) as decoder:
+        problem = decoder.preview(Image(fault), PreviewOptions())
+        decoder._limits = LIMITS  # another process, which may be held up
+        assert isinstance(decoder.preview(Image("good"), PreviewOptions()), Picture)
+    reasons = ["it took more than 2 s to decode"]
+    if fault == "work":
+        reasons.append("it took more than 2 s of processor time to decode")
+    assert problem.reason in reasons
 
 
 @pytest.mark.skipif(os.name == "nt", reason="RLIMIT_CPU")
@@ -74,7 +73,7 @@ def test_the_processor_time_is_limited_whatever_the_clock_says(faulty_command):
         [*faulty_command, str(512 << 20)],
         input=Request(Image("work"), PreviewOptions(), 0.2).encode(),
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert answer.returncode == -signal.SIGXCPU
@@ -158,6 +157,17 @@ def test_a_decoder_that_answers_garbage_costs_one_tile(faulty_command):
         assert problem.reason == "its decoder answered with something that is no picture"
 
 
+def test_what_ended_a_decoder_is_known_though_its_end_takes_a_while(monkeypatch):
+    """Its output ends before it does: it is not killed meanwhile, which would be told in place of the true reason."""
+    monkeypatch.setattr(decoding, "LEAVE_SECONDS", 0.0)
+    program = (
+        f"import os, sys, time; os.write(1, {READY!r}); sys.stdin.readline(); os.close(1); time.sleep(0.3); exit(7)"
+    )
+    with Decoder(LIMITS, [sys.executable, "-c", program]) as decoder:
+        problem = decoder.preview(Image("x"), PreviewOptions())
+    assert problem.reason == "this image ended its decoder (exit code 7)"
+
+
 def test_a_decoder_that_never_starts_is_a_fault_of_the_installation(faulty_command):
     with pytest.raises(ConfigurationError, match="does not start: exit code"):
         run(["good"], [*faulty_command, "no-greeting"])
@@ -174,8 +184,6 @@ def test_one_that_was_ended_from_outside_is_started_again(faulty_command):
 
 
 def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(faulty_command, monkeypatch):
-    from dulcet.station.preview import decoding
-
     def interrupted(*_):
         raise KeyboardInterrupt
 
