@@ -161,7 +161,7 @@ def test_what_ended_a_decoder_is_known_though_its_end_takes_a_while(monkeypatch)
     """Its output ends before it does: it is not killed meanwhile, which would be told in place of the true reason."""
     monkeypatch.setattr(decoding, "LEAVE_SECONDS", 0.0)
     program = (
-        f"import os, sys, time; os.write(1, {READY!r}); sys.stdin.readline(); os.close(1); time.sleep(0.3); exit(7)"
+        f"import os, sys; os.write(1, {READY!r}); sys.stdin.readline(); os.close(1); sys.stdin.read(); os._exit(7)"
     )
     with Decoder(LIMITS, [sys.executable, "-c", program]) as decoder:
         problem = decoder.preview(Image("x"), PreviewOptions())
