@@ -92,7 +92,7 @@ class Told(list):
 
     async def wait(self, event, count=1):
         """The values of the last of so many such events."""
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             while sum(each == event for each, _ in self) < count:
                 await self._waiting.park()
         return [values for each, values in self if each == event][-1]

@@ -23,6 +23,7 @@ from dulcet.station.archive.keeping import VaultArchive
 
 IMPLICIT = "1.2.840.10008.1.2"
 SOURCE = Source("CT1", "192.0.2.1", How.C_STORE)
+PATIENCE = 60.0  # seconds
 LEVEL, STUDY = 0x00080052, 0x0020000D
 
 
@@ -46,12 +47,13 @@ def stored(path: Path, **changed):
 async def studies(archive):
     await archive.settled()
     search = read_search(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: ""}), relational=False, date_time=False)
-    return sorted(row[0] for row in (await archive.page(search, 0, 5.0)).rows)
+    return sorted(row[0] for row in (await archive.page(search, 0, PATIENCE)).rows)
 
 
 @pytest.fixture
-async def running(vault, new_told):
-    """Archives that run until the test is over."""
+async def running(vault, new_told, monkeypatch):
+    """Archives that run until the test is over; a query waits for what was acknowledged however long that takes."""
+    monkeypatch.setattr(archive_module, "SETTLE_SECONDS", PATIENCE)
     made = []
     async with trio.open_nursery() as nursery:
 
@@ -133,17 +135,18 @@ async def test_a_failure_of_the_index_is_made_good_later(vault, running, monkeyp
     monkeypatch.setattr(archive_module, "RETRY_SECONDS", 0.1)
     archive = await running()
     await studies(archive)
-    update, failures = archive._index.update, [sqlite3.OperationalError("database or disk is full")] * 2
+    update, is_full = archive._index.update, [True]
 
-    def fail_twice(*arguments):
-        if failures:
-            raise failures.pop()
+    def fails(*arguments):
+        if is_full:
+            raise sqlite3.OperationalError("database or disk is full")
         update(*arguments)
 
-    monkeypatch.setattr(archive._index, "update", fail_twice)
+    monkeypatch.setattr(archive._index, "update", fails)
     archive.stored(stored(vault.put("1.9.1", StudyInstanceUID="1.2.1")), SOURCE)
     assert await studies(archive) == []
     assert await archive._tell.wait("index.failed", 2) == {"reason": "OperationalError: database or disk is full"}
+    is_full.clear()
     await archive._tell.wait("index.ready", 2)
     assert await studies(archive) == ["1.2.1"]
 
@@ -214,7 +217,7 @@ async def test_objects_to_send_are_files_of_the_vault(vault, running):
     archive.stored(stored(path), SOURCE)
     await archive.settled()
     retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
-    (found,) = await archive.objects(retrieval, 10, 5.0)
+    (found,) = await archive.objects(retrieval, 10, PATIENCE)
     assert found.name == str(path)
     with found.open() as opened:
         assert opened.size > 100
@@ -236,7 +239,7 @@ async def test_an_index_that_cannot_be_read_is_an_answer(vault, running, monkeyp
     assert archive._tell[-1] == ("index.failed", {"reason": "database disk image is malformed"})
     retrieval = read_retrieval(STUDY_ROOT, identifier({LEVEL: "STUDY", STUDY: "1.2.1"}), relational=False)
     with pytest.raises(ArchiveError, match="can't be read"):
-        await archive.objects(retrieval, 10, 5.0)
+        await archive.objects(retrieval, 10, PATIENCE)
     assert (vault.directory / FILE_NAME).exists()
 
 

@@ -29,6 +29,8 @@ from dulcet.station.archive.recording import observed_by, recording
 from dulcet.station.archive.telling import silent
 
 IMPLICIT = "1.2.840.10008.1.2"
+PATIENCE = 60.0  # seconds
+SETTLE_SECONDS = keeping_module.SETTLE_SECONDS
 CT1 = Source("CT1", "192.0.2.1", How.C_STORE)
 
 
@@ -88,6 +90,7 @@ def test_what_takes_the_place_of_another(name, changed, replaces):
 async def archive(kept, tmp_path, monkeypatch):
     """An archive on the store and index of the vault, whatever they are, looked through and running."""
     monkeypatch.setattr(hashing_module, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(keeping_module, "SETTLE_SECONDS", PATIENCE)
     told = []
     archive = VaultArchive(
         tmp_path, lambda event, about=None, **values: told.append((event, values)), store=kept.store, index=kept.index
@@ -103,7 +106,7 @@ async def archive(kept, tmp_path, monkeypatch):
 async def hashed(archive, kept, name):
     """The arrival, when it has its hash."""
     await archive.settled()
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         await archive._hashing.finish()
     return kept.book.get([name])[name]
 
@@ -114,7 +117,7 @@ async def test_what_comes_is_found_recorded_and_hashed(kept, archive, ct_octets)
     await archive.settled()
     keys = Identifier(encode_identifier({0x00080052: "STUDY", 0x0020000D: ""}, IMPLICIT), IMPLICIT)
     search = read_search(STUDY_ROOT, keys, relational=False, date_time=False)
-    assert [list(row) for row in (await archive.page(search, 0, 5.0)).rows] == [["1.2.1"]]
+    assert [list(row) for row in (await archive.page(search, 0, PATIENCE)).rows] == [["1.2.1"]]
     arrival = await hashed(archive, kept, "1.9.1.dcm")
     assert (arrival.source, arrival.series_instance_uid) == (CT1, "1.3.7")
     octets = kept.octets["1.9.1.dcm"]
@@ -175,7 +178,7 @@ async def test_who_sent_it_is_recorded_later_when_the_record_fails(
     before = trio.current_time()
     await archive.settled()
     assert (archive.lag, kept.index.counts()["instance"]) == (0, 1)
-    assert trio.current_time() - before < keeping_module.SETTLE_SECONDS
+    assert trio.current_time() - before < SETTLE_SECONDS
     assert "1.9.1.dcm" not in kept.book.get(["1.9.1.dcm"])
     await trio.sleep(2.5 * keeping_module.RETRY_SECONDS)
     arrival = await hashed(archive, kept, "1.9.1.dcm")
@@ -405,7 +408,7 @@ async def test_a_large_file_keeps_no_server_from_ending(kept, monkeypatch):
     hashing = Hashing(kept.store, kept.book, silent)
     steps = trio.lowlevel.current_trio_token(), []
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
 
             def look_and_cancel(_octets):
