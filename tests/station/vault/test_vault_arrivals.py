@@ -86,11 +86,16 @@ def test_what_takes_the_place_of_another(name, changed, replaces):
 # While a server runs -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """What is acknowledged is waited for, however long it takes."""
+    monkeypatch.setattr(keeping_module, "SETTLE_SECONDS", PATIENCE)
+
+
 @pytest.fixture
 async def archive(kept, tmp_path, monkeypatch):
     """An archive on the store and index of the vault, whatever they are, looked through and running."""
     monkeypatch.setattr(hashing_module, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(keeping_module, "SETTLE_SECONDS", PATIENCE)
     told = []
     archive = VaultArchive(
         tmp_path, lambda event, about=None, **values: told.append((event, values)), store=kept.store, index=kept.index
