@@ -305,6 +305,7 @@ class Desk:
             self.app = Workstation(sources, **self.options)
             self.app.animation_level = "none"
             async with self.app.run_test(size=self.size, notifications=True) as self.pilot:
+                await self.pilot.pause()  # what is read at the start is shown
                 await steps(self)
 
         asyncio.run(run())
