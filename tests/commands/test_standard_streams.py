@@ -49,8 +49,9 @@ def words(write, request):
 
 @pytest.fixture
 def start(home):
-    """Start `dulcet` as a process; text streams."""
+    """Start `dulcet` as a process, which can be interrupted; text streams."""
     running = []
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, if we were started in the background
 
     def begin(*arguments, environment=(), **streams):
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -66,6 +67,7 @@ def start(home):
         return started
 
     yield begin
+    signal.signal(signal.SIGINT, handler)
     for process in running:
         process.kill()
         process.communicate()
