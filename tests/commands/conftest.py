@@ -23,6 +23,7 @@ def home(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("DULCET_", "_DULCET_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")  # a terminal may be narrower than some sentence
     return tmp_path / "dulcet"
 
 
