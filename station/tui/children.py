@@ -143,7 +143,7 @@ class Child:
     def _signal(self, number: int) -> None:
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
-                self.process.send_signal(number)
+                os.kill(self.process.pid, number)  # `send_signal` may take the exit code from those who wait for it
 
     async def _wait(self) -> Ended:
         assert self.process.stderr is not None

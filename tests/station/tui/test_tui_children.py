@@ -77,6 +77,25 @@ def test_a_command_that_is_asked_twice_is_killed():
     run(steps)
 
 
+def test_one_that_ends_just_when_it_is_asked_to_keeps_its_exit_code(tmp_path, monkeypatch):
+    gate, waitpid, started = tmp_path / "gate", os.waitpid, []
+    os.mkfifo(gate)
+
+    def asked_first(pid, options):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        started[0].interrupt()
+        return waitpid(pid, options)
+
+    async def steps(children):
+        started.append(await children.start(f"import sys; open({str(gate)!r}).read(); sys.exit(7)"))
+        gate.open("w").close()
+        assert (await started[0].ended()).code == 7
+
+    monkeypatch.setattr(os, "waitpid", asked_first)
+
+    run(steps)
+
+
 @pytest.mark.parametrize("program", [FOREVER, STUBBORN, TALKING])
 def test_closing_leaves_none_behind(program, monkeypatch):
     monkeypatch.setattr("dulcet.station.tui.children.PATIENCE_SECONDS", 0.2)
