@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,6 +50,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PASSED_ON = {signal.SIGTERM: signal.SIGUSR1, signal.SIGINT: signal.SIGUSR2}
 """What ends a server, and as what the parent of workers passes it on. Who signals a whole process group, as a terminal
 and systemd do, reaches the workers himself as well: that is one wish to end, not two."""
+ONE_SIGNAL = 0.25  # seconds: timeout(1) signals its child, and then the group that it is in
 BLOCKED = {*SIGNALS, *PASSED_ON.values()}
 """What a worker is started with, until it takes them."""
 
@@ -333,10 +333,10 @@ class _Server:
 
 async def asked_again(signals: AsyncIterator[int], first: int) -> None:
     """Wait until who wants us to end says so for the second time: to ourselves, or to the parent of all workers."""
-    heard = Counter([_original(first) == first])
+    heard = {_original(first) == first: trio.current_time()}
     async for number in signals:
-        heard[_original(number) == number] += 1
-        if max(heard.values()) > 1:
+        now = trio.current_time()
+        if now > heard.setdefault(_original(number) == number, now) + ONE_SIGNAL:
             return
 
 

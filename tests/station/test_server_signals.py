@@ -30,11 +30,32 @@ async def test_asked_again(heard, is_again, autojump_clock):
     """By the parent of the workers, or by anybody else: what comes from both is one."""
     first, *others = heard
     says, signals = trio.open_memory_channel(10)
-    for number in others:
-        says.send_nowait(number)
-    with trio.move_on_after(3600) as patience:
-        await asked_again(signals, first)
+
+    async def say():
+        for number in others:
+            await trio.sleep(1)
+            says.send_nowait(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(say)
+        with trio.move_on_after(3600) as patience:
+            await asked_again(signals, first)
     assert patience.cancelled_caught is not is_again
+    says.close()
+    signals.close()
+
+
+async def test_what_comes_at_once_is_one(autojump_clock):
+    """As timeout(1) does it; the next one counts."""
+    says, signals = trio.open_memory_channel(2)
+    says.send_nowait(SIGTERM)
+    with trio.move_on_after(1) as patience:
+        await asked_again(signals, SIGTERM)
+    assert patience.cancelled_caught
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asked_again, signals, SIGTERM)
+        await trio.sleep(1)
+        says.send_nowait(SIGTERM)
     says.close()
     signals.close()
 
