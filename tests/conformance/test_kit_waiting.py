@@ -80,6 +80,18 @@ async def test_after_halts_the_rest_of_the_time_is_waited_and_no_more(autojump_c
     assert 2 <= awake <= 2 + 5 * (PIECE_SECONDS + LATE_SECONDS)
 
 
+async def test_a_machine_that_is_always_late_makes_no_wait_endless(autojump_clock):
+    async def halts():
+        while True:
+            await trio.sleep(PIECE_SECONDS / 2)
+            autojump_clock.jump(HALT_SECONDS)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(halts)
+        assert await within(2, trio.sleep_forever) is None
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_lay_in_the_socket_all_the_time_is_no_silence(autojump_clock, nursery):
     """The deadline had long passed when the kit went on, and the octets were there before."""
     near, far = trio.testing.memory_stream_pair()
