@@ -14,7 +14,7 @@ SECONDS ?= 60
 SEEDS ?= 0:10000
 KILLS ?= 10000
 
-.PHONY: help setup demo test coverage check format mutants fuzz simulate crash soak docs bench peers clean
+.PHONY: help setup demo test coverage check format mutants fuzz simulate crash soak halts docs bench peers clean
 
 help:
 	@echo 'make setup     the virtual environment $(VENV) with dulcet and its tools'
@@ -28,6 +28,7 @@ help:
 	@echo 'make simulate  senders and a server on a wire and a disk that go wrong (SEEDS=0:10000)'
 	@echo 'make crash     kill the server while it receives, and all that has to do with the queue (KILLS=10000)'
 	@echo 'make soak      a server at work, and what it uses as it goes on (SECONDS=3600)'
+	@echo 'make halts     the tests, while their processes stand still now and then (PYTEST="tests/hostile" chooses some)'
 	@echo 'make docs      build the documentation: docs/_build/html/index.html'
 	@echo 'make peers     install DCMTK, Orthanc, tshark and pynetdicom to test against (Debian)'
 	@echo 'make bench     dulcet beside its peers (BENCH="--quick" for a short look)'
@@ -78,6 +79,9 @@ crash: $(READY)
 
 soak: $(READY)
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)
+
+halts: $(READY)
+	$(BIN)/python tests/halts/halts.py -- $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 docs: $(VENV)/.dulcet-docs-ready
 	$(BIN)/python -m sphinx -W -E --keep-going --quiet -b html docs docs/_build/html
