@@ -1,9 +1,9 @@
 """Run a command while its processes stand still now and then: `python tests/halts/halts.py -- python -m pytest`.
 
 A machine that does too much, or a virtual one that is not its host's only guest, lets processes wait for a second at
-any moment: all of them at once, or one between two steps of another. SIGSTOP and SIGCONT do that here, at random, to all
-descendants of the command or to one. What depends on how fast or how evenly a machine runs shows itself then; a test
-must bear it. A process that something else has stopped is let be.
+any moment: all of them at once, or one between two steps of another. SIGSTOP and SIGCONT do that here, at random, to
+all descendants of the command or to one. What depends on how fast or how evenly a machine runs shows itself then; a
+test must bear it. A process that something else has stopped is let be.
 
 The exit code is the command's; the last line, on standard error, tells how often it stood still.
 """
