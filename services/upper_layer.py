@@ -306,7 +306,7 @@ class UpperLayer(ReadsForAll):
         What went wrong is returned: it says how the association ended if nothing else does.
         """
         self._say(effect)
-        if not await self._has_turn():
+        if not await self._take_turn():
             return self._stalled()
         try:
             if self._is_cut:
@@ -318,8 +318,8 @@ class UpperLayer(ReadsForAll):
         finally:
             self._send_lock.release()
 
-    async def _has_turn(self) -> bool:
-        """Take the send lock. A message that holds it is waited for a little; if none does, no clock is looked at.
+    async def _take_turn(self) -> bool:
+        """Take the send lock; whether we got it. A message that holds it is waited for a little; else no clock counts.
 
         For a process that was held up for longer than that has lost nothing.
         """

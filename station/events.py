@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
+from dulcet.station.lines import write_line
 from dulcet.station.terminal import discard
 
 if TYPE_CHECKING:
@@ -228,8 +229,7 @@ class JSONLinesWriter:
             return
         self._finished = isinstance(event, Summary)
         try:
-            self._output.write(event.to_json() + "\n")
-            self._output.flush()
+            write_line(event.to_json(), self._output)
         except BrokenPipeError:
             self.broken = True
             discard(self._output)

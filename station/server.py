@@ -52,7 +52,7 @@ PASSED_ON = {signal.SIGTERM: signal.SIGUSR1, signal.SIGINT: signal.SIGUSR2}
 and systemd do, reaches the workers himself as well: that is one wish to end, not two."""
 ONE_SIGNAL = 0.25  # seconds: timeout(1) signals its child, and then the group that it is in
 BLOCKED = {*SIGNALS, *PASSED_ON.values()}
-"""What a worker is started with, until it takes them."""
+"""What waits until it is taken; a worker is started so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,9 @@ class _Server:
 
     async def run(self, sockets: Sequence[socket.socket]) -> int:
         """Until a signal; from now on none is lost, and none ends us without order."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+        for number in BLOCKED:  # trio gives back what came when nobody listened any more: that must not kill us
+            signal.signal(number, lambda *_: None)
         with (
             trio.open_signal_receiver(*PASSED_ON, *PASSED_ON.values()) as ends,
             trio.open_signal_receiver(signal.SIGHUP) as reloads,

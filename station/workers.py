@@ -31,8 +31,6 @@ def run_workers(settings: ServerSettings, sockets: Sequence[socket.socket], part
     exit_code = 0
     workers = _Workers()
     signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-    for number in BLOCKED:  # a worker that has served is about to end: what is passed on late must not kill it
-        signal.signal(number, lambda *_: None)
     life = _Life()
     try:
         for index in range(settings.workers):

@@ -149,12 +149,11 @@ def _wait_until_ready(
                 return
         else:
             raise PeerUnavailableError(f"{address} ended with {process.returncode} before it listened:\n{tail_of(log)}")
-    raise PeerUnavailableError(f"{address} did not listen within {seconds:g} s:\n{tail_of(log)}")
+    raise PeerUnavailableError(f"{address} was not ready within {seconds:g} s:\n{tail_of(log)}")
 
 
 def _has_said(log: Path, says: Sequence[str]) -> bool:
-    text = log.read_bytes()
-    return not says or any(words.encode() in text for words in says)
+    return not says or any(words in log.read_text("utf-8", "replace") for words in says)
 
 
 def _accepts(port: int) -> bool:

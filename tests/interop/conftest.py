@@ -8,10 +8,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pydicom
 import pytest
@@ -138,6 +140,24 @@ def pynetdicom_peer() -> Iterator[RunningPeer]:
     need("pynetdicom")
     with pynetdicom_storescp() as peer:
         yield peer
+
+
+Condition = Callable[[], Any]
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Condition], Any]:
+    """Asks until it is so, and gives what it was told: another process does not tell us of itself."""
+
+    def wait(is_so: Condition) -> Any:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := is_so()):
+            assert time.monotonic() < deadline, "it did not come to that"
+            time.sleep(0.02)
+        return found
+
+    return wait
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

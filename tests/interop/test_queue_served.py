@@ -65,14 +65,6 @@ def working(*options, stdin=None):
         process.stdout.close()
 
 
-def until(condition):
-    """Wait for it, bounded."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def states(pid):
     """Of its threads, as /proc has them: T is stopped."""
     return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
@@ -138,11 +130,11 @@ def test_what_is_refused_and_what_is_gone(dulcet, queue, job, dcmrecv, pydicom_f
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "end of input"])
-def test_a_worker_that_is_asked_to_end_hands_its_job_back(dulcet, queue, job, storescp, images, how):
+def test_a_worker_that_is_asked_to_end_hands_its_job_back(dulcet, queue, job, storescp, images, wait_until, how):
     assert dulcet("send", "--queue", "--bandwidth", "20K", storescp.address, images).returncode == 0
     options = ["--until-eof"] if how == "end of input" else []
     with working(*options, stdin=subprocess.PIPE) as worker:
-        until(lambda: job()["done"])
+        wait_until(lambda: job()["done"])
         if how == "end of input":
             worker.stdin.close()
         else:
@@ -161,14 +153,14 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_back(dulcet, queue, job, st
 
 
 def test_a_worker_that_was_stopped_beyond_its_lease_leaves_the_job_to_the_other(
-    dulcet, queue, job, store_peer, images, state
+    dulcet, queue, job, store_peer, images, state, wait_until
 ):
     """The peer is one that serves several associations: the sleeper's stays open."""
     assert dulcet("send", "--queue", "--bandwidth", "20K", store_peer, images).returncode == 0
     with working() as sleeper:
-        until(lambda: job()["done"])
+        wait_until(lambda: job()["done"])
         sleeper.send_signal(signal.SIGSTOP)
-        until(lambda: states(sleeper.pid) == {"T"})
+        wait_until(lambda: states(sleeper.pid) == {"T"})
         before = job()
         with sqlite3.connect(state / "queue.sqlite") as connection:  # half a minute passes
             connection.execute("UPDATE job SET lease_until = 1, octets_per_second = NULL")
@@ -186,16 +178,16 @@ def test_a_worker_that_was_stopped_beyond_its_lease_leaves_the_job_to_the_other(
     assert before["done"] < 81
 
 
-def test_pause_cancel_and_retry_of_a_running_job(dulcet, queue, job, storescp, images):
+def test_pause_cancel_and_retry_of_a_running_job(dulcet, queue, job, storescp, images, wait_until):
     assert dulcet("send", "--queue", "--bandwidth", "20K", storescp.address, images).returncode == 0
     with working():
-        until(lambda: job()["done"])
+        wait_until(lambda: job()["done"])
         assert "pauses after the object in flight" in queue("pause", 1)
-        until(lambda: job()["state"] == "paused")
+        wait_until(lambda: job()["state"] == "paused")
         queue("resume", 1)
-        until(lambda: job()["state"] == "running")
+        wait_until(lambda: job()["state"] == "running")
         assert "is being cancelled" in queue("cancel", 1)
-        until(lambda: job()["state"] == "cancelled")
+        wait_until(lambda: job()["state"] == "cancelled")
         queue("wait", 1, code=130)
         queue("pause")
         queue("retry", 1)

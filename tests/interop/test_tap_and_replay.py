@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,13 +71,6 @@ def heard(process, words, times=1):
     return "".join(lines)
 
 
-def eventually(is_so):
-    deadline = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def run(program, *arguments):
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=SECONDS, check=False)
 
@@ -106,12 +98,12 @@ def test_objects_pass_as_they_are_and_the_recording_is_complete(need, storescp, 
     assert "C-STORE: 2 requests, 2 x 0000H Success" in said
 
 
-def test_tshark_reads_what_was_tapped(need, storescp, tmp_path):
+def test_tshark_reads_what_was_tapped(need, storescp, wait_until, tmp_path):
     need("tshark")
     capture = tmp_path / "tapped.pcapng"
     with started("tap", "0", storescp.address, "--write", capture, "-q") as (tap, port):
         assert run("echoscu", LOOPBACK, port).returncode == 0
-        eventually(lambda: [len(one.pdus) for one in read_capture("", capture.read_bytes()).streams] == [6])
+        wait_until(lambda: [len(one.pdus) for one in read_capture("", capture.read_bytes()).streams] == [6])
         code, _, said = ended(tap)
     assert (code, said) == (0, "")
     server = f"tcp.port=={storescp.address.port}"

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -80,14 +79,10 @@ def test_a_signal_while_they_are_started_ends_all(tmp_path):
     assert output.count("server.stopping") == 2, output
 
 
-def test_they_end_when_their_parent_is_killed(tmp_path):
+def test_they_end_when_their_parent_is_killed(tmp_path, wait_until):
     with serving(tmp_path) as process:
         assert "is ready on" in process.stdout.readline()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        deadline = time.monotonic() + PATIENCE
-        while len(children.read_text().split()) < 2:  # the first is ready perhaps before there is a second
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: len(children(process)) == 2)  # the first is ready perhaps before there is a second
         process.kill()
         code, output = ended(process)
     assert code == -signal.SIGKILL

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -125,21 +124,16 @@ def test_what_is_sent_is_found_committed_and_still_there_after_a_kill(dulcet, tm
 
 
 def log_with_a_move(peer):
-    """The log, once it tells of the C-MOVE: whoever asked has the answer before."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        text = peer.log.read_text()
-        if any("request.done" in line and "C-MOVE" in line for line in text.split("\n")[:-1]):
-            return text
-        assert time.monotonic() < deadline, text
-        time.sleep(0.02)
+    """The log, if it tells of the C-MOVE: whoever asked has the answer before."""
+    text = peer.log.read_text()
+    return text if any("request.done" in line and "C-MOVE" in line for line in text.split("\n")[:-1]) else None
 
 
-def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
+def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault, wait_until):
     with dulcet_serve("--query", "--min-free", "1M", "--json", storage=small_vault) as peer:
         dulcet("find", peer.address, "studies", "--patient", "FEW*", "-q")
         dulcet("move", peer.address, "--study", "1.2", "--to", "NOBODY", "-q")
-        text = log_with_a_move(peer)
+        text = wait_until(lambda: log_with_a_move(peer))
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     done, *_, refused = [line for line in lines if line["event"] == "request.done"]
     assert (done["service"], done["status"], done["matches"], done["calling"]) == ("C-FIND", "0000H", 3, "DULCET")
@@ -151,14 +145,16 @@ def test_the_log_tells_of_requests_and_of_no_patient(dulcet, small_vault):
 @pytest.mark.parametrize(
     ("host", "words"), [("127.0.0.1", "refused the connection"), ("nosuch.invalid", "has no address")]
 )
-def test_who_cannot_be_sent_to_is_said_in_the_log_and_to_who_asked(dulcet, tmp_path, small_vault, host, words):
+def test_who_cannot_be_sent_to_is_said_in_the_log_and_to_who_asked(
+    dulcet, tmp_path, small_vault, wait_until, host, words
+):
     port, book = free_port(), tmp_path / "nodes.toml"
     book.write_text(f'[here]\nae_title = "HERE"\nhost = "{host}"\nport = {port}\n')
     with dulcet_serve("--query", "--min-free", "1M", "--nodes", str(book), storage=small_vault) as peer:
         found = dulcet("find", peer.address, "studies", "--json").stdout.splitlines()
         uid = json.loads(found[0])["identifier"]["0020000D"]["Value"][0]
         done = dulcet("move", peer.address, "--study", uid, "--to", "HERE")
-        text = log_with_a_move(peer)
+        text = wait_until(lambda: log_with_a_move(peer))
     assert done.returncode != 0
     assert f"the peer says: HERE at {host}:{port} {words}" in done.stderr
     (line,) = [line for line in text.splitlines() if line.startswith("request.done") and "C-MOVE" in line]

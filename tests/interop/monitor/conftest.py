@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +12,12 @@ from pathlib import Path
 import pytest
 
 from dulcet.conformance.peers.address import LOOPBACK, PeerAddress, free_port
-from dulcet.conformance.peers.ours import PROGRAM
+from dulcet.conformance.peers.ours import PROGRAM, SAYS_READY
 from dulcet.conformance.peers.process import RunningPeer, running_peer
 from dulcet.services.requestor import Peer
 from dulcet.station.monitor.process_file import read_processes
 
 PATIENCE = 60.0
-
-
-def eventually(is_so):
-    """Ask until it is so: another process tells us nothing of itself."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := is_so()):
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-    return found
 
 
 @dataclass
@@ -95,11 +85,6 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def wait_until():
-    return eventually
-
-
-@pytest.fixture(scope="session")
 def served_in():
     """Makes a server in a directory: `with served_in(directory, options..., config=text) as server`."""
 
@@ -119,11 +104,9 @@ def served_in():
         command = [*PROGRAM, "serve", "--aet", ae_title, "--port", str(address.port), "--directory", str(stored)]
         command += ["--http", str(http_port), "--min-free", "0", *options]
         with running_peer(
-            command, address=address, directory=directory, storage=stored, environment=environment
+            command, address=address, directory=directory, storage=stored, environment=environment, says=SAYS_READY
         ) as running:
-            served = Served(running, state, http_port, environment)
-            eventually(lambda: "is ready on" in served.log() or served.events("server.ready"))
-            yield served
+            yield Served(running, state, http_port, environment)
 
     return make
 
