@@ -110,14 +110,12 @@ class RawPeer:
 
     async def closes_within(self, seconds: float) -> bool:
         """Whether the product closes in time; what it sends before that is passed over."""
-        with trio.move_on_after(seconds):
-            while True:
-                seen = await self.next(seconds)
-                if seen is None:
-                    return False
-                if seen.end is not None:
-                    return True
-        return False
+        return await within(seconds, self._closed) or False
+
+    async def _closed(self) -> bool:
+        while (await self._next()).end is None:
+            pass
+        return True
 
     async def finish_writing(self) -> None:
         """Close our half: FIN."""

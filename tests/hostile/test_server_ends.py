@@ -114,15 +114,6 @@ async def test_an_idle_server_ends_at_once():
                 assert await server.exit_code() == 0
 
 
-async def test_a_signal_that_comes_when_it_has_ended_changes_nothing():
-    """timeout(1) signals its child, and then the group that it is in."""
-    for _ in range(5):
-        with serving(*LONG_TIMERS) as server:
-            server.signal()
-            server.signal()
-            assert await server.exit_code() == 0
-
-
 async def test_the_end_of_patience_aborts_what_is_not_finished():
     with serving("--grace", "1") as server:
         sending = await Sending("never finished").begin(server)

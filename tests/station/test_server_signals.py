@@ -1,14 +1,30 @@
 """One wish to end reaches a worker twice when a whole process group is signalled; two wishes break off."""
 
 import os
+import subprocess
+import sys
 from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2
 from types import SimpleNamespace
 
 import pytest
 import trio
 
+from dulcet.conformance.peers.address import LOOPBACK
 from dulcet.station import server
 from dulcet.station.server import asked_again
+
+PROGRAM = """
+import os, signal
+from dulcet.cli import main
+from dulcet.services.storage import Storage
+close = Storage.close
+def close_late(self):
+    os.kill(os.getpid(), signal.SIGTERM)
+    close(self)
+Storage.close = close_late
+main()
+"""
+"""A server that is signalled once more when nobody listens to signals any more."""
 
 
 @pytest.mark.parametrize(
@@ -72,3 +88,15 @@ async def test_a_terminal_hangs_up_once(monkeypatch):
     worker = SimpleNamespace(_terminals=["a terminal"])
     await server._Server._await_reloads(worker, signals, None, None)
     assert told == [(os.getpid(), SIGTERM)]
+
+
+def test_a_signal_that_comes_when_it_has_ended_changes_nothing(tmp_path):
+    """timeout(1) signals its child, and then the group that it is in."""
+    command = [sys.executable, "-c", PROGRAM, "serve", "--bind", LOOPBACK, "--port", "0", "--min-free", "0"]
+    environment = {**os.environ, "DULCET_CONFIG": os.devnull, "DULCET_STATE": str(tmp_path / "state")}
+    with subprocess.Popen(
+        [*command, "--directory", str(tmp_path / "stored")], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert "is ready on" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(60) == 0
