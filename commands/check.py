@@ -195,7 +195,8 @@ def _judge(answer: Checked | AssociationError, limits: _Limits) -> int:
 def _text(peer: Peer, answer: Checked | AssociationError, limits: _Limits) -> str:
     name = quote(str(peer)).replace("|", "/")
     if isinstance(answer, AssociationError):
-        return f"{name}: {quote(str(answer), _MAX_TEXT)}".replace("|", "/")
+        said = str(answer).removeprefix(f"{peer} ")
+        return f"{name}: {quote(said, _MAX_TEXT)}".replace("|", "/")
     text = f"{name} C-ECHO {answer.status:04X}H in {answer.total * 1000:.0f} ms"
     if limits.is_too_short(answer):
         text += f", its certificate ends in {plural(answer.certificate_days or 0, 'day')}"

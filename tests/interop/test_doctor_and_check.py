@@ -78,8 +78,8 @@ def test_a_peer_that_is_not_there_is_critical(dulcet, orthanc):
     for peer in (f"X@127.0.0.1:{free_port()}", "X@no-such-host.invalid:104", f"WRONG@127.0.0.1:{orthanc.address.port}"):
         ran = dulcet("check", peer)
         assert ran.returncode == 2
-        assert ran.stdout.startswith("DICOM CRITICAL - ")
-        assert len(ran.stdout.splitlines()) == 1
+        assert ran.stdout.startswith(f"DICOM CRITICAL - {peer}: ")
+        assert (ran.stdout.count("\n"), ran.stdout.count(peer)) == (1, 1)
 
 
 def test_a_peer_that_does_not_answer_in_time_is_critical(dulcet):
